@@ -1,0 +1,110 @@
+/**
+ * Every bound of the product in one place (R12). Units stand last in the names. Limits that depend on one another are
+ * asserted below, when the module is loaded, so that a wrong pair cannot start a process.
+ */
+export const limits = {
+  /** Number of shards of a new site pair; fixed at its birth because ids carry their shard. */
+  shardsDefault: 16,
+  shardsMax: 1024,
+
+  /** Largest parameters or result of one task, as UTF-8 JSON. */
+  payloadBytesMax: 256 * 1024,
+  /** Largest snapshot: parameters, result and error of a task together, with room for its own fields. */
+  snapshotBytesMax: 768 * 1024,
+  /** Largest single stream entry that a shard reads; larger ones are set aside. */
+  entryBytesMax: 4 * 1024 * 1024,
+  /** Largest JSON body of one HTTP request. */
+  requestBytesMax: 8 * 1024 * 1024,
+  /** Nesting and width of JSON that is taken in. */
+  jsonDepthMax: 64,
+  jsonKeysMax: 20_000,
+
+  idLengthMax: 128,
+  nameLengthMax: 128,
+  reasonLengthMax: 1_024,
+  errorMessageLengthMax: 8_192,
+  capabilitiesMax: 64,
+  labelsMax: 64,
+
+  /** Envelopes in one `batch` field, and items in one bulk submit. */
+  batchEnvelopesMax: 1_000,
+  /** Entries that one read takes from each stream, when few streams are read. */
+  readEntriesMax: 256,
+  /** Entries that a shard decides in one commit. */
+  commitEntriesMax: 2_000,
+  /** Steps that one batch may take, cascades included; the rest waits for the next batch on the command stream. */
+  cascadeStepsMax: 20_000,
+  /** Assignments that the dispatcher makes in one batch. */
+  assignmentsPerBatchMax: 1_000,
+  /** Microsteps of one transition: ends machines that loop in `always`. */
+  microstepsMax: 100,
+  /** Sends that one transition may cause. */
+  effectsPerStepMax: 10_000,
+  /** Command ids that an actor remembers to recognise a repeated command. */
+  recentCommandsMax: 16,
+  /** Live actors that a shard keeps in memory. */
+  actorsCachedMax: 20_000,
+  /** Timers that one look at the timer set takes. */
+  timersPerReadMax: 500,
+  /** Pending entries that one sweep claims from former owners. */
+  claimEntriesMax: 1_000,
+  relayEntriesMax: 500,
+  projectEntriesMax: 200,
+  scanCount: 1_000,
+  setAsideListMax: 1_000,
+
+  readBlockMs: 1_000,
+  /** A blocking read that has not answered by BLOCK plus this is cut and its connection replaced. */
+  readWatchdogMarginMs: 1_500,
+  callDeadlineMs: 5_000,
+  leaseTtlMs: 10_000,
+  leaseRenewEveryMs: 3_000,
+  memberTtlMs: 10_000,
+  balanceEveryMs: 1_000,
+  pendingSweepEveryMs: 5_000,
+  janitorEveryMs: 5_000,
+  relayRetryMs: 1_000,
+  projectorRetryMs: 1_000,
+  drainMs: 20_000,
+
+  /** Journal entries that stay behind the slowest reader, for live followers. */
+  journalKeepEntries: 1_000,
+  /** Journal length at which an alarm is raised, and at which ingress stops (503) until readers catch up. */
+  journalAlarmEntries: 200_000,
+  journalEntriesMax: 1_000_000,
+  /** Share of Redis maxmemory at which ingress stops. */
+  memoryIngressStopRatio: 0.7,
+  repliesKeepEntries: 10_000,
+  repliesExpireMs: 600_000,
+
+  /** How long the API waits for the outcome of a command before it answers 202. */
+  replyWaitMs: 3_000,
+  /** Longest `Prefer: wait`, in seconds. */
+  preferWaitSecondsMax: 60,
+  listLimitDefault: 50,
+  listLimitMax: 500,
+  queryLengthMax: 4_096,
+  sseClientsMax: 500,
+  sseHeartbeatMs: 15_000,
+  sseTicketTtlMs: 60_000,
+  sseRecheckMs: 60_000,
+  requestTimeoutMs: 30_000,
+  tokenLifetimeSecondsMax: 366 * 24 * 3600,
+  tokenLengthMax: 8_192,
+  clockSkewSeconds: 5,
+} as const;
+
+function related(holds: boolean, relation: string): void {
+  if (!holds) throw new Error(`config/limits.ts: ${relation} does not hold`);
+}
+
+related(limits.leaseRenewEveryMs * 3 < limits.leaseTtlMs, 'three renewals fit in one lease');
+related(limits.callDeadlineMs < limits.leaseTtlMs, 'a call ends before the lease does');
+related(limits.readBlockMs < limits.leaseRenewEveryMs, 'a blocking read ends before the next renewal');
+related(limits.snapshotBytesMax >= 2 * limits.payloadBytesMax, 'a snapshot holds parameters and a result');
+related(limits.entryBytesMax >= 2 * limits.snapshotBytesMax, 'an entry holds a task with parameters and result');
+related(limits.requestBytesMax > limits.payloadBytesMax, 'a request holds the largest parameters');
+related(limits.batchEnvelopesMax <= limits.commitEntriesMax, 'a full batch fits into one commit');
+related(limits.journalKeepEntries < limits.journalAlarmEntries, 'the alarm comes after the kept tail');
+related(limits.journalAlarmEntries < limits.journalEntriesMax, 'the alarm comes before the stop');
+related(limits.shardsDefault <= limits.shardsMax, 'the default number of shards is allowed');

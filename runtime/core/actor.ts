@@ -1,0 +1,126 @@
+/**
+ * An actor in memory and at rest. In memory it holds XState's own snapshot object, so a step needs no restoring; at rest it
+ * is the smallest JSON that gives the same object back (R9).
+ */
+import type { AnyMachineSnapshot } from 'xstate';
+import type { MachineEvent, StateValue } from '../protocol/envelope.ts';
+import type { Address } from '../protocol/ids.ts';
+import type { JsonObject } from '../protocol/json.ts';
+import type { ActorView, LoadedDefinition, StoredActor } from './definition.ts';
+
+export type Timers = Readonly<Record<string, number | readonly [number, MachineEvent]>>;
+
+export interface Actor {
+  readonly definition: LoadedDefinition;
+  readonly address: Address;
+  readonly id: string;
+  readonly snapshot: AnyMachineSnapshot;
+  /** Counts applied events, creation included: dense, from 1. */
+  readonly revision: number;
+  /** When the present state was entered, in milliseconds since 1970. */
+  readonly since: number;
+  readonly timers: Timers;
+  readonly recent: readonly string[];
+}
+
+export const noTimers: Timers = Object.freeze({});
+export const noRecent: readonly string[] = Object.freeze([]);
+
+export function isDone(actor: Actor): boolean {
+  return actor.snapshot.status !== 'active';
+}
+
+export function stateOf(actor: Actor): StateValue {
+  return actor.snapshot.value as StateValue;
+}
+
+export function viewOf(actor: Actor): ActorView {
+  return {
+    id: actor.id,
+    revision: actor.revision,
+    since: actor.since,
+    state: stateOf(actor),
+    status: isDone(actor) ? 'done' : 'active',
+    context: actor.snapshot.context as JsonObject,
+  };
+}
+
+/** The stored form as JSON text. Member order is fixed, so equal actors give equal bytes. */
+export function freeze(actor: Actor): string {
+  const { snapshot } = actor;
+  const stored: StoredActor = {
+    version: actor.definition.versionTag,
+    revision: actor.revision,
+    since: actor.since,
+    state: snapshot.value as StateValue,
+    context: snapshot.context as JsonObject,
+  };
+  if (isDone(actor)) stored.status = 'done';
+  if (snapshot.output !== undefined) stored.output = snapshot.output as JsonObject;
+  const history = snapshot.historyValue as Record<string, { id: string }[]>;
+  for (const key in history) {
+    stored.history ??= {};
+    stored.history[key] = history[key]!.map((node) => node.id);
+  }
+  if (actor.timers !== noTimers) stored.timers = actor.timers;
+  if (actor.recent.length > 0) stored.recent = actor.recent as string[];
+  return JSON.stringify(stored);
+}
+
+export type Thawed = { ok: true; actor: Actor } | { ok: false; reason: 'unknown-version' | 'unreadable'; detail: string };
+
+/** Restores an actor. A snapshot of another version is lifted by the definition's migrations, or reported, never guessed. */
+export function thaw(definition: LoadedDefinition, address: Address, text: string): Thawed {
+  let stored: StoredActor;
+  try {
+    stored = JSON.parse(text) as StoredActor;
+    for (let at = Number.parseInt(stored.version, 10); stored.version !== definition.versionTag; at++) {
+      const migrate = definition.migrations?.[at];
+      if (!migrate || at >= definition.version)
+        return {
+          ok: false,
+          reason: 'unknown-version',
+          detail: `the snapshot has version ${stored.version}, the definition ${definition.versionTag}, and no migration leads there`,
+        };
+      stored = migrate(stored);
+    }
+    const historyValue: Record<string, unknown[]> = {};
+    for (const key in stored.history)
+      historyValue[key] = stored.history[key]!.map((id) => definition.stateNodes.get(id)).filter((node) => node);
+    const snapshot = definition.machine.resolveState({
+      value: stored.state,
+      context: stored.context,
+      status: stored.status ?? 'active',
+      output: stored.output,
+      historyValue,
+    } as never) as AnyMachineSnapshot;
+    return {
+      ok: true,
+      actor: {
+        definition,
+        address,
+        id: address.slice(definition.id.length + 1),
+        snapshot,
+        revision: stored.revision,
+        since: stored.since,
+        timers: stored.timers ?? noTimers,
+        recent: stored.recent ?? noRecent,
+      },
+    };
+  } catch (error) {
+    return { ok: false, reason: 'unreadable', detail: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Looks at a stored actor without restoring its machine; for scans and read paths. */
+export function viewOfStored(id: string, text: string): ActorView {
+  const stored = JSON.parse(text) as StoredActor;
+  return {
+    id,
+    revision: stored.revision,
+    since: stored.since,
+    state: stored.state,
+    status: stored.status ?? 'active',
+    context: stored.context,
+  };
+}

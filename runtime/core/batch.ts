@@ -1,0 +1,372 @@
+/**
+ * `decide`: from a batch of entries and the actors they touch to ONE commit. Pure: no clock, no chance, no awaiting (R2);
+ * everything that leaves the shard is data in the commit (R3).
+ *
+ * Order: the entries as they were read; then what actors of this shard sent one another; then the dispatcher, once; then
+ * what its assignments caused. An event for an actor that is not in memory waits on the shard's own command stream.
+ */
+import { limits } from '../../config/limits.ts';
+import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
+import { stateText } from '../protocol/envelope.ts';
+import { parseAddress, type Address } from '../protocol/ids.ts';
+import { comparePositions, type JournalEntry, type JournalRecord, type Position } from '../protocol/journal.ts';
+import type { Application, Commit, Dispatcher, Entry, Telemetry } from '../ports.ts';
+import { freeze, isDone, stateOf, viewOf, type Actor } from './actor.ts';
+import type { Registry } from './definition.ts';
+import type { Effect } from './effect.ts';
+import type { Intake } from './intake.ts';
+import { invariant, unreachable } from './invariant.ts';
+import { step } from './step.ts';
+
+/** What a shard knows between batches. `decide` changes it; a refused commit throws all of it away. */
+export interface World {
+  shard: number;
+  registry: Registry;
+  application: Application;
+  dispatcher: Dispatcher;
+  /** Loaded actors; null where the store is known to have none. */
+  actors: Map<Address, Actor | null>;
+  relayed: Map<number, Position>;
+  /** Order and origin of activity across sites; agents ignore messages of a lower one. */
+  siteEpoch: number;
+  mint: () => string;
+  telemetry: Pick<Telemetry, 'transition' | 'outcome'>;
+}
+
+export interface Decided {
+  commit: Commit;
+  records: number;
+  /** Finished or removed actors: need not stay in memory. */
+  settled: Address[];
+  /** The dispatcher has more to do than one batch may hold. */
+  more: boolean;
+}
+
+/** A batch that cannot be stored; the host decides its entries one by one and sets the culprit aside. */
+export class Unstorable extends Error {
+  readonly address: Address;
+  constructor(where: Address, bytes: number) {
+    super(`the snapshot of ${where} has ${bytes} characters, ${limits.snapshotBytesMax} are allowed`);
+    this.name = 'Unstorable';
+    this.address = where;
+  }
+}
+
+export function timerKey(actor: Address, timer: string): string {
+  return `${actor} ${timer}`;
+}
+
+export function parseTimerKey(key: string): { actor: Address; timer: string } {
+  const space = key.indexOf(' ');
+  return { actor: key.slice(0, space) as Address, timer: key.slice(space + 1) };
+}
+
+/** The envelope that a due timer stands for. */
+export function timerEnvelope(key: string): Envelope {
+  const { actor, timer } = parseTimerKey(key);
+  return { id: timer, to: actor, event: { type: timer }, origin: 'timer' };
+}
+
+export function decide(
+  world: World,
+  intakes: readonly Intake[],
+  dueTimers: readonly string[],
+  now: number,
+  epoch: number,
+  sequence: number,
+): Decided {
+  return new Batch(world, now, epoch, sequence).run(intakes, dueTimers);
+}
+
+class Batch {
+  readonly #world: World;
+  readonly #now: number;
+  readonly #epoch: number;
+  readonly #sequence: number;
+  readonly #commit: Commit;
+  readonly #records: JournalRecord[] = [];
+  readonly #dirty = new Set<Address>();
+  readonly #cascade: Envelope[] = [];
+  readonly #lastWaiting = new Map<Address, Envelope>();
+  #steps = 0;
+  #derived = 0;
+
+  constructor(world: World, now: number, epoch: number, sequence: number) {
+    this.#world = world;
+    this.#now = now;
+    this.#epoch = epoch;
+    this.#sequence = sequence;
+    this.#commit = {
+      now,
+      snapshots: new Map(),
+      timersSet: new Map(),
+      timersCleared: new Set(),
+      journal: undefined,
+      posts: new Map(),
+      mailboxesOpened: [],
+      mailboxesClosed: [],
+      outbound: [],
+      deferred: [],
+      replies: [],
+      setAside: [],
+      redriven: [],
+      relayed: new Map(),
+      acks: new Map(),
+    };
+  }
+
+  run(intakes: readonly Intake[], dueTimers: readonly string[]): Decided {
+    for (const intake of intakes) this.#take(intake);
+    for (const key of dueTimers) this.#decide(timerEnvelope(key));
+    this.#drain();
+    const assignments = this.#world.dispatcher.decide(
+      this.#now,
+      (address) => this.#world.actors.get(address) != null,
+      this.#world.mint,
+    );
+    for (const envelope of assignments) this.#decide({ ...envelope, id: this.#derivedId() });
+    this.#drain();
+    return this.#finish(assignments.length >= limits.assignmentsPerBatchMax);
+  }
+
+  #take(intake: Intake): void {
+    const { entry } = intake;
+    if (!intake.redriven) {
+      const acks = this.#commit.acks.get(entry.source);
+      if (acks) acks.push(entry.id);
+      else this.#commit.acks.set(entry.source, [entry.id]);
+    } else {
+      this.#commit.redriven.push(intake.redriven);
+    }
+    if (intake.relayed && !this.#isNew(intake.relayed.source, intake.relayed.position)) return;
+    const outcomes: Outcome[] = [];
+    if (intake.problem) {
+      outcomes.push(this.#setAside(entry, undefined, intake.problem.reason, intake.problem.detail));
+    }
+    for (const envelope of intake.envelopes) outcomes.push(this.#decide(envelope));
+    if (intake.reply) this.#commit.replies.push({ ...intake.reply, outcomes });
+  }
+
+  /** The relay delivers at least once and in order: what is not beyond the last taken position came before. */
+  #isNew(source: number, position: Position): boolean {
+    const last = this.#world.relayed.get(source);
+    if (last !== undefined && comparePositions(position, last) <= 0) return false;
+    this.#world.relayed.set(source, position);
+    this.#commit.relayed.set(source, position);
+    return true;
+  }
+
+  #decide(envelope: Envelope): Outcome {
+    this.#steps++;
+    const world = this.#world;
+    const target = parseAddress(envelope.to);
+    const definition = target && world.registry.get(target.definition);
+    if (!target || !definition)
+      return this.#setAsideEnvelope(envelope, 'unknown-definition', `no definition for ${envelope.to}`);
+    if (target.shard !== world.shard)
+      return this.#setAsideEnvelope(envelope, 'foreign-shard', `${envelope.to} does not live in shard ${world.shard}`);
+    const actor = world.actors.get(envelope.to) ?? undefined;
+    const decision = step(definition, actor, envelope, this.#now);
+    switch (decision.outcome) {
+      case 'applied': {
+        const next = decision.actor;
+        world.actors.set(envelope.to, next);
+        this.#dirty.add(envelope.to);
+        world.dispatcher.observe(envelope.to, viewOf(next));
+        this.#record(envelope, next.revision, stateOf(next), undefined, undefined);
+        this.#measure(actor, next);
+        for (const effect of decision.effects) this.#route(next.address, effect, envelope.traceparent);
+        return { outcome: 'applied', to: envelope.to, revision: next.revision, state: stateOf(next) };
+      }
+      case 'retired': {
+        const state = stateOf(actor!);
+        world.actors.set(envelope.to, null);
+        this.#dirty.delete(envelope.to);
+        this.#commit.snapshots.set(envelope.to, null);
+        this.#clearTimer(envelope);
+        world.dispatcher.observe(envelope.to, undefined);
+        this.#record(envelope, actor!.revision, state, 'retired', undefined);
+        return { outcome: 'applied', to: envelope.to, revision: actor!.revision, state };
+      }
+      case 'duplicate': {
+        if (envelope.origin === 'timer') {
+          if (!(envelope.id in actor!.timers)) this.#clearTimer(envelope);
+        } else {
+          this.#record(envelope, actor!.revision, stateOf(actor!), 'duplicate', undefined);
+          world.telemetry.outcome(definition.id, 'duplicate');
+        }
+        return { outcome: 'duplicate', to: envelope.to, revision: actor!.revision, state: stateOf(actor!) };
+      }
+      case 'refused': {
+        const state = actor && stateOf(actor);
+        if (envelope.origin === 'timer') this.#clearTimer(envelope);
+        // R6: a refusal is a recorded outcome.
+        this.#record(envelope, actor?.revision ?? 0, state ?? '', 'refused', decision.reason);
+        world.telemetry.outcome(definition.id, 'refused');
+        if (envelope.origin === 'report')
+          for (const effect of world.application.refusal(envelope, decision.reason, decision.detail))
+            this.#route(envelope.to, effect, envelope.traceparent);
+        const { reason, detail, legal } = decision;
+        return { outcome: 'refused', to: envelope.to, reason, detail, legal, ...(state !== undefined && { state }) };
+      }
+      case 'faulted':
+        if (envelope.origin === 'timer') this.#clearTimer(envelope);
+        return this.#setAsideEnvelope(envelope, decision.reason, decision.detail);
+      default:
+        return unreachable(decision);
+    }
+  }
+
+  #route(from: Address, effect: Effect, traceparent: string | undefined): void {
+    switch (effect.kind) {
+      case 'send':
+      case 'spawn': {
+        const envelope: Envelope = {
+          id: this.#derivedId(),
+          to: effect.to,
+          origin: 'actor',
+          by: from,
+          ...(effect.kind === 'send' ? { event: effect.event } : { input: effect.input }),
+          ...(traceparent !== undefined && { traceparent }),
+        };
+        this.#send(envelope);
+        return;
+      }
+      case 'post': {
+        const message = { ...effect.message, epoch: String(this.#world.siteEpoch) };
+        const list = this.#commit.posts.get(effect.mailbox);
+        if (list) list.push(message);
+        else this.#commit.posts.set(effect.mailbox, [message]);
+        return;
+      }
+      case 'openMailbox':
+        this.#commit.mailboxesOpened.push(effect.mailbox);
+        return;
+      case 'closeMailbox':
+        this.#commit.mailboxesClosed.push(effect.mailbox);
+        return;
+      case 'schedule': {
+        const key = timerKey(from, effect.timer);
+        this.#commit.timersCleared.delete(key);
+        this.#commit.timersSet.set(key, effect.dueMs);
+        return;
+      }
+      case 'unschedule': {
+        const key = timerKey(from, effect.timer);
+        this.#commit.timersSet.delete(key);
+        this.#commit.timersCleared.add(key);
+        return;
+      }
+      default:
+        unreachable(effect);
+    }
+  }
+
+  #send(envelope: Envelope): void {
+    const target = parseAddress(envelope.to);
+    if (!target) {
+      this.#setAsideEnvelope(envelope, 'bad-address', `${String(envelope.to)} is no address`);
+      return;
+    }
+    if (target.shard !== this.#world.shard) {
+      this.#commit.outbound.push({ shard: target.shard, envelope: { ...envelope, origin: 'relay' } });
+      return;
+    }
+    const waiting = this.#lastWaiting.get(envelope.to);
+    const merge = envelope.event && this.#world.registry.get(target.definition)?.merge?.[envelope.event.type];
+    if (merge && waiting?.event?.type === envelope.event!.type) {
+      waiting.event = merge(waiting.event, envelope.event!);
+      return;
+    }
+    this.#lastWaiting.set(envelope.to, envelope);
+    this.#cascade.push(envelope);
+  }
+
+  #drain(): void {
+    for (let index = 0; index < this.#cascade.length; index++) {
+      const envelope = this.#cascade[index]!;
+      if (this.#lastWaiting.get(envelope.to) === envelope) this.#lastWaiting.delete(envelope.to);
+      const loaded = this.#world.actors.has(envelope.to);
+      if (loaded && this.#steps < limits.cascadeStepsMax) this.#decide(envelope);
+      else this.#commit.deferred.push(envelope);
+    }
+    this.#cascade.length = 0;
+    this.#lastWaiting.clear();
+  }
+
+  #record(
+    envelope: Envelope,
+    revision: number,
+    state: StateValue,
+    outcome: JournalRecord['outcome'],
+    reason: string | undefined,
+  ): void {
+    const record: JournalRecord = { actor: envelope.to, id: envelope.id, origin: envelope.origin, revision, state };
+    if (outcome) record.outcome = outcome;
+    if (envelope.input) record.input = envelope.input;
+    if (envelope.event) record.event = envelope.event;
+    if (reason) record.reason = reason;
+    if (envelope.by) record.by = envelope.by;
+    if (envelope.traceparent) record.traceparent = envelope.traceparent;
+    this.#records.push(record);
+  }
+
+  #setAside(entry: Entry, fields: readonly string[] | undefined, reason: string, detail: string): Outcome {
+    this.#commit.setAside.push({
+      source: entry.source === 'commands' ? 'commands' : `outbox:${entry.source.outbox}`,
+      entry: entry.id,
+      reason,
+      detail,
+      fields: JSON.stringify(fields ?? entry.fields),
+    });
+    this.#world.telemetry.outcome('entry', 'set-aside');
+    return { outcome: 'set-aside', to: undefined, reason, detail };
+  }
+
+  /** Sets one envelope aside in the form in which a redrive takes it up: alone, whatever entry it came in. */
+  #setAsideEnvelope(envelope: Envelope, reason: string, detail: string): Outcome {
+    const entry: Entry = { source: 'commands', id: '0-0', fields: ['derived', JSON.stringify([envelope])] };
+    return { ...this.#setAside(entry, undefined, reason, detail), to: envelope.to } as Outcome;
+  }
+
+  #clearTimer(envelope: Envelope): void {
+    const key = timerKey(envelope.to, envelope.id);
+    if (!this.#commit.timersSet.has(key)) this.#commit.timersCleared.add(key);
+  }
+
+  #derivedId(): string {
+    return `${this.#epoch}.${this.#sequence}.${this.#derived++}`;
+  }
+
+  #measure(before: Actor | undefined, after: Actor): void {
+    const from = before && stateText(stateOf(before));
+    const to = stateText(stateOf(after));
+    if (from !== to)
+      this.#world.telemetry.transition(after.definition.id, from, to, before && (this.#now - before.since) / 1000);
+  }
+
+  #finish(more: boolean): Decided {
+    const { actors } = this.#world;
+    const settled: Address[] = [];
+    for (const address of this.#dirty) {
+      const actor = actors.get(address);
+      invariant(actor != null, 'R7', () => `${address} was decided but is not loaded`);
+      const text = freeze(actor);
+      if (text.length > limits.snapshotBytesMax) throw new Unstorable(address, text.length);
+      this.#commit.snapshots.set(address, text);
+      if (isDone(actor)) settled.push(address);
+    }
+    for (const [address, text] of this.#commit.snapshots) if (text === null) settled.push(address);
+    if (this.#records.length > 0) {
+      const entry: JournalEntry = {
+        shard: this.#world.shard,
+        epoch: this.#epoch,
+        sequence: this.#sequence,
+        at: this.#now,
+        records: this.#records,
+      };
+      this.#commit.journal = JSON.stringify(entry);
+    }
+    return { commit: this.#commit, records: this.#records.length, settled, more };
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * From a stream entry to envelopes. Whatever stands on a stream is untrusted until it went through here: an entry that
+ * cannot be understood becomes a problem with a reason, and is set aside (R10).
+ *
+ * Fields of a command entry: one of `command` (JSON), `batch` (JSON array of commands), `derived` (JSON array of
+ * envelopes that the shard itself put off), `relayed` with `source` and `sequence` (one envelope of another shard),
+ * `redrive` (JSON array of set-aside ids); and, for an answer, `reply` (recipient) with `request`.
+ */
+import { limits } from '../../config/limits.ts';
+import { commandSchema, type Envelope } from '../protocol/envelope.ts';
+import { isPosition, type Position } from '../protocol/journal.ts';
+import { parseJson, storageProblem } from '../protocol/json.ts';
+import type { Entry, SetAside } from '../ports.ts';
+import type { Application } from '../ports.ts';
+
+export interface Intake {
+  entry: Entry;
+  /** What the entry asks for, in order; empty for a problem. */
+  envelopes: Envelope[];
+  problem?: { reason: string; detail: string };
+  reply?: { recipient: string; request: string };
+  relayed?: { source: number; position: Position };
+  /** Set-aside entries to take up again; the host fetches them before the decision. */
+  redrive?: Position[];
+  /** The set-aside entry that this intake takes up again. */
+  redriven?: Position;
+}
+
+export function fieldsOf(entry: Entry): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (let index = 0; index + 1 < entry.fields.length; index += 2) fields.set(entry.fields[index]!, entry.fields[index + 1]!);
+  return fields;
+}
+
+export function intake(entry: Entry, application: Application): Intake {
+  let bytes = 0;
+  for (const field of entry.fields) bytes += field.length;
+  if (bytes > limits.entryBytesMax)
+    return problem(entry, 'too-large', `the entry has ${bytes} characters, ${limits.entryBytesMax} are allowed`);
+  if (entry.source === 'commands') return commands(entry);
+  const outcome = application.report(entry.source.outbox, entry);
+  return 'problem' in outcome
+    ? problem(entry, outcome.problem, outcome.detail)
+    : { entry, envelopes: outcome.envelopes };
+}
+
+function commands(entry: Entry): Intake {
+  const fields = fieldsOf(entry);
+  const base: Intake = { entry, envelopes: [] };
+  const recipient = fields.get('reply');
+  if (recipient !== undefined && /^[0-9A-Za-z_-]{1,64}$/.test(recipient))
+    base.reply = { recipient, request: (fields.get('request') ?? '').slice(0, 64) };
+  const [kind, text] = single(fields);
+  if (kind === undefined) {
+    const found = [...fields.keys()].slice(0, 10).join(', ') || 'none';
+    return { ...base, ...problem(entry, 'no-command', `needs one of command, batch, derived, relayed, redrive; has ${found}`) };
+  }
+  const parsed = parseJson(text);
+  if (!parsed.ok) return { ...base, ...problem(entry, 'not-json', `${kind}: ${parsed.error}`) };
+  switch (kind) {
+    case 'command': {
+      const command = checkCommand(parsed.value);
+      return 'detail' in command ? { ...base, ...problem(entry, 'bad-command', command.detail) } : { ...base, envelopes: [command.envelope] };
+    }
+    case 'batch': {
+      if (!Array.isArray(parsed.value) || parsed.value.length === 0 || parsed.value.length > limits.batchEnvelopesMax)
+        return { ...base, ...problem(entry, 'bad-batch', `batch is an array of 1 to ${limits.batchEnvelopesMax} commands`) };
+      const envelopes: Envelope[] = [];
+      for (const [index, item] of parsed.value.entries()) {
+        const command = checkCommand(item);
+        if ('detail' in command) return { ...base, ...problem(entry, 'bad-command', `item ${index}: ${command.detail}`) };
+        envelopes.push(command.envelope);
+      }
+      return { ...base, envelopes };
+    }
+    case 'derived':
+      return { ...base, envelopes: parsed.value as Envelope[] };
+    case 'relayed': {
+      const source = Number(fields.get('source'));
+      const position = fields.get('sequence') ?? '';
+      if (!Number.isInteger(source) || !isPosition(position))
+        return { ...base, ...problem(entry, 'bad-relay', 'relayed needs source (shard) and sequence (entry id)') };
+      return { ...base, envelopes: [parsed.value as Envelope], relayed: { source, position } };
+    }
+    case 'redrive': {
+      const ids = parsed.value;
+      if (!Array.isArray(ids) || ids.length > limits.batchEnvelopesMax || !ids.every((id) => typeof id === 'string' && isPosition(id)))
+        return { ...base, ...problem(entry, 'bad-redrive', 'redrive is an array of entry ids') };
+      return { ...base, redrive: ids as Position[] };
+    }
+  }
+}
+
+const kinds = ['command', 'batch', 'derived', 'relayed', 'redrive'] as const;
+
+function single(fields: Map<string, string>): [(typeof kinds)[number], string] | [undefined, ''] {
+  for (const kind of kinds) {
+    const text = fields.get(kind);
+    if (text !== undefined) return [kind, text];
+  }
+  return [undefined, ''];
+}
+
+function checkCommand(value: unknown): { envelope: Envelope } | { detail: string } {
+  const unsafe = storageProblem(value, { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax });
+  if (unsafe) return { detail: unsafe };
+  const parsed = commandSchema.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return { detail: `${issue?.path.map(String).join('.') || 'command'}: ${issue?.message ?? 'is not valid'}` };
+  }
+  return { envelope: { ...(parsed.data as Envelope), origin: 'command' } };
+}
+
+/** The entry as it stood when it was set aside, to be decided once more. */
+export function restoreSetAside(setAside: SetAside, id: Position): Entry {
+  const source = setAside.source.startsWith('outbox:') ? { outbox: setAside.source.slice('outbox:'.length) } : ('commands' as const);
+  return { source, id, fields: JSON.parse(setAside.fields) as string[] };
+}
+
+function problem(entry: Entry, reason: string, detail: string): Intake {
+  return { entry, envelopes: [], problem: { reason, detail: detail.slice(0, limits.reasonLengthMax) } };
+}

@@ -1,0 +1,301 @@
+/**
+ * `step`: the only caller of XState's transition. Pure: the same actor, envelope and time give the same bytes (R2).
+ *
+ * XState's exported `transition()` builds a throw-away actor per call; calling the machine's own methods with one inert
+ * scope that is used again does about eight times as many transitions per second, so that is what happens here, and
+ * nowhere else.
+ */
+import type { AnyMachineSnapshot, AnyActorScope } from 'xstate';
+import { getNextTransitions } from 'xstate';
+import { limits } from '../../config/limits.ts';
+import { stateText, type Envelope, type MachineEvent, type StateValue } from '../protocol/envelope.ts';
+import { parseAddress } from '../protocol/ids.ts';
+import type { JsonObject } from '../protocol/json.ts';
+import type { Actor } from './actor.ts';
+import { isDone, noRecent, noTimers, viewOf, type Timers } from './actor.ts';
+import type { LoadedDefinition } from './definition.ts';
+import type { Effect } from './effect.ts';
+
+export type Decision =
+  | { outcome: 'applied'; actor: Actor; effects: Effect[] }
+  /** The retention of a finished actor ran out: its snapshot leaves the store. */
+  | { outcome: 'retired' }
+  | { outcome: 'duplicate'; detail: string }
+  | { outcome: 'refused'; reason: string; detail: string; legal: readonly string[] }
+  /** Not even a refusal can be stated: the entry is set aside (R10). */
+  | { outcome: 'faulted'; reason: string; detail: string };
+
+/** Timer id that ends the retention of a finished actor; not an event of the machine. */
+export const retireTimer = 'runtime.retire';
+
+interface Asked {
+  type: string;
+  params: unknown;
+}
+
+/** What the actions of the transition under way asked for. One list, because a transition never awaits. */
+let asked: Asked[] = [];
+
+const inertScope = {
+  self: { id: 'actor', sessionId: 'actor', _parent: undefined, send: () => undefined },
+  id: 'actor',
+  sessionId: 'actor',
+  logger: () => undefined,
+  defer: () => undefined,
+  stopChild: () => undefined,
+  emit: () => undefined,
+  actionExecutor: (action: Asked) => {
+    asked.push(action);
+  },
+  system: {
+    _sendInspectionEvent: () => undefined,
+    _bookId: () => 'x:0',
+    _register: () => 'x:0',
+    _unregister: () => undefined,
+    _set: () => undefined,
+    _relay: () => undefined,
+    get: () => undefined,
+    getAll: () => ({}),
+    inspect: () => ({ unsubscribe: () => undefined }),
+    scheduler: { schedule: () => undefined, cancel: () => undefined },
+    getSnapshot: () => ({ _scheduledEvents: {} }),
+    start: () => undefined,
+  },
+} as unknown as AnyActorScope;
+
+/**
+ * Decides one envelope.
+ * @param definition of the addressed actor
+ * @param actor present state, or undefined when there is none
+ * @param envelope what is asked
+ * @param nowMs wall clock of the batch, in milliseconds; machines see it as `event.at`, and their own id as `event.self`
+ */
+export function step(
+  definition: LoadedDefinition,
+  actor: Actor | undefined,
+  envelope: Envelope,
+  nowMs: number,
+): Decision {
+  try {
+    if (envelope.input) {
+      return actor
+        ? recreate(definition, actor, envelope, envelope.input, nowMs)
+        : create(definition, envelope, nowMs, envelope.input);
+    }
+    const event = envelope.event!;
+    if (envelope.origin === 'timer' && event.type === retireTimer)
+      return actor && isDone(actor) ? { outcome: 'retired' } : refused('not-legal-now', 'the actor lives', []);
+    if (actor) return advance(definition, actor, envelope, event, nowMs);
+    if (!definition.genesis) return refused('unknown-actor', `there is no ${envelope.to}`, []);
+    const born = create(definition, envelope, nowMs, definition.genesis(idOf(envelope)));
+    if (born.outcome !== 'applied') return born;
+    const told = advance(definition, born.actor, envelope, event, nowMs);
+    return told.outcome === 'applied' ? { ...told, effects: [...born.effects, ...told.effects] } : told;
+  } catch (error) {
+    return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(error) };
+  }
+}
+
+function create(definition: LoadedDefinition, envelope: Envelope, nowMs: number, input: JsonObject): Decision {
+  const parsed = isExternal(envelope) ? definition.input.safeParse(input) : undefined;
+  if (parsed && !parsed.success) return refused('invalid-input', issueText(parsed.error.issues), []);
+  const id = idOf(envelope);
+  asked = [];
+  const snapshot = definition.machine.getInitialSnapshot(inertScope, {
+    ...(parsed ? parsed.data : input),
+    at: nowMs,
+    self: id,
+  }) as AnyMachineSnapshot;
+  if (snapshot.status === 'error') return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(snapshot.error) };
+  const base: Actor = {
+    definition,
+    address: envelope.to,
+    id,
+    snapshot,
+    revision: 0,
+    since: nowMs,
+    timers: noTimers,
+    recent: noRecent,
+  };
+  return settle(base, snapshot, envelope, nowMs);
+}
+
+function recreate(
+  definition: LoadedDefinition,
+  actor: Actor,
+  envelope: Envelope,
+  input: JsonObject,
+  nowMs: number,
+): Decision {
+  const parsed = isExternal(envelope) ? definition.input.safeParse(input) : undefined;
+  if (parsed && !parsed.success) return refused('invalid-input', issueText(parsed.error.issues), []);
+  const meaning = definition.recreate?.(viewOf(actor), parsed ? parsed.data : input) ?? { kind: 'duplicate' };
+  switch (meaning.kind) {
+    case 'duplicate':
+      return { outcome: 'duplicate', detail: `${actor.address} exists` };
+    case 'conflict':
+      return refused('conflict', meaning.detail, legalEvents(actor));
+    case 'event':
+      return advance(definition, actor, { ...envelope, origin: 'actor' }, meaning.event, nowMs, envelope);
+  }
+}
+
+function advance(
+  definition: LoadedDefinition,
+  actor: Actor,
+  envelope: Envelope,
+  event: MachineEvent,
+  nowMs: number,
+  asSent: Envelope = envelope,
+): Decision {
+  let taken: MachineEvent = event;
+  if (isExternal(envelope)) {
+    if (actor.recent.includes(envelope.id)) return { outcome: 'duplicate', detail: `command ${envelope.id} was applied` };
+    const schema = definition.events[event.type];
+    const allowed = schema && (envelope.origin === 'report') === (definition.reports?.includes(event.type) ?? false);
+    if (!allowed && envelope.origin !== 'relay')
+      return refused('unknown-event', `"${event.type}" is no ${envelope.origin} of ${definition.id}`, legalEvents(actor));
+    if (schema) {
+      const parsed = schema.safeParse(event);
+      if (!parsed.success) return refused('invalid-event', issueText(parsed.error.issues), legalEvents(actor));
+      taken = parsed.data;
+    }
+  }
+  if (envelope.origin === 'timer') {
+    const timer = actor.timers[envelope.id];
+    const due = typeof timer === 'number' ? timer : timer?.[0];
+    // The state was left, or the timer set again, after this firing was read: not an event of the machine any more.
+    if (due === undefined || due > nowMs) return { outcome: 'duplicate', detail: `timer ${envelope.id} is not due` };
+    if (typeof timer === 'object') taken = timer[1];
+  }
+  if (isDone(actor)) return refusedBy(definition, actor, event);
+  asked = [];
+  const before = actor.snapshot;
+  const snapshot = definition.machine.transition(
+    before,
+    { ...taken, at: nowMs, self: actor.id } as never,
+    inertScope,
+  ) as AnyMachineSnapshot;
+  if (snapshot === before && asked.length === 0) return refusedBy(definition, actor, event);
+  if (snapshot.status === 'error') return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(snapshot.error) };
+  return settle(actor, snapshot, asSent, nowMs);
+}
+
+/** Turns what the transition asked for into effects, timers and the next actor. */
+function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, nowMs: number): Decision {
+  const requests = asked;
+  asked = [];
+  const effects: Effect[] = [];
+  let timers: Record<string, number | readonly [number, MachineEvent]> | undefined;
+  const edit = (): Record<string, number | readonly [number, MachineEvent]> => (timers ??= { ...actor.timers });
+  if (envelope.origin === 'timer' && envelope.id in actor.timers) {
+    delete edit()[envelope.id];
+    effects.push({ kind: 'unschedule', timer: envelope.id });
+  }
+  for (const { type, params } of requests) {
+    switch (type) {
+      case 'xstate.raise': {
+        const { event, id, delay } = params as { event: MachineEvent; id?: string; delay?: number };
+        // A delay of Infinity is how a machine says "no such timer".
+        if (typeof delay !== 'number' || delay === Infinity) break;
+        const timer = id ?? event.type;
+        const dueMs = nowMs + Math.max(0, Math.round(delay));
+        edit()[timer] = event.type === timer ? dueMs : [dueMs, event];
+        effects.push({ kind: 'schedule', timer, dueMs });
+        break;
+      }
+      case 'xstate.cancel': {
+        const { sendId } = params as { sendId: string };
+        if (sendId in (timers ?? actor.timers)) {
+          delete edit()[sendId];
+          effects.push({ kind: 'unschedule', timer: sendId });
+        }
+        break;
+      }
+      case 'effects':
+        effects.push(...(params as { list: readonly Effect[] }).list);
+        break;
+      case 'send':
+      case 'spawn':
+      case 'post':
+      case 'openMailbox':
+      case 'closeMailbox':
+        effects.push({ kind: type, ...(params as object) } as Effect);
+        break;
+      case 'xstate.assign':
+      case 'xstate.log':
+        break;
+      default:
+        return { outcome: 'faulted', reason: 'unknown-effect', detail: `the machine asks for "${type}", which is no effect` };
+    }
+  }
+  if (effects.length > limits.effectsPerStepMax)
+    return { outcome: 'faulted', reason: 'too-many-effects', detail: `${effects.length} effects in one step` };
+  if (snapshot.status !== 'active') {
+    for (const timer of Object.keys(timers ?? actor.timers)) {
+      delete edit()[timer];
+      effects.push({ kind: 'unschedule', timer });
+    }
+    const { retentionMs } = actor.definition;
+    if (retentionMs !== Infinity) {
+      edit()[retireTimer] = nowMs + retentionMs;
+      effects.push({ kind: 'schedule', timer: retireTimer, dueMs: nowMs + retentionMs });
+    }
+  }
+  let nextTimers: Timers = actor.timers;
+  if (timers) nextTimers = Object.keys(timers).length > 0 ? timers : noTimers;
+  let recent = actor.recent;
+  if (envelope.event && (envelope.origin === 'command' || envelope.origin === 'relay'))
+    recent = [...recent.slice(1 - limits.recentCommandsMax), envelope.id];
+  const since = sameState(actor.snapshot.value, snapshot.value) ? actor.since : nowMs;
+  return {
+    outcome: 'applied',
+    effects,
+    actor: { ...actor, snapshot, revision: actor.revision + 1, since, timers: nextTimers, recent },
+  };
+}
+
+function sameState(left: unknown, right: unknown): boolean {
+  if (left === right) return true;
+  if (typeof left === 'string' || typeof right === 'string') return false;
+  return stateText(left as StateValue) === stateText(right as StateValue);
+}
+
+/** Types of the commands that the actor's state takes: what a refusal answers and what a page offers as buttons. */
+export function legalEvents(actor: Actor): string[] {
+  if (isDone(actor)) return [];
+  const types = new Set<string>();
+  for (const transition of getNextTransitions(actor.snapshot)) {
+    const type = transition.eventType;
+    if (actor.definition.events[type] && !actor.definition.reports?.includes(type)) types.add(type);
+  }
+  return [...types].sort();
+}
+
+function refusedBy(definition: LoadedDefinition, actor: Actor, event: MachineEvent): Decision {
+  const reason = definition.refusal?.(viewOf(actor), event) ?? (isDone(actor) ? 'finished' : 'not-legal-now');
+  return refused(reason, `"${event.type}" does not change ${actor.address} in its present state`, legalEvents(actor));
+}
+
+function refused(reason: string, detail: string, legal: readonly string[]): Decision {
+  return { outcome: 'refused', reason, detail: detail.slice(0, limits.reasonLengthMax), legal };
+}
+
+function isExternal(envelope: Envelope): boolean {
+  return envelope.origin === 'command' || envelope.origin === 'report' || envelope.origin === 'relay';
+}
+
+function idOf(envelope: Envelope): string {
+  return parseAddress(envelope.to)?.id ?? '';
+}
+
+function issueText(issues: readonly { path: readonly PropertyKey[]; message: string }[]): string {
+  return issues
+    .slice(0, 5)
+    .map((issue) => (issue.path.length > 0 ? `${issue.path.map(String).join('.')}: ${issue.message}` : issue.message))
+    .join('; ');
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, limits.reasonLengthMax);
+}

@@ -1,0 +1,211 @@
+/**
+ * What the runtime needs from the world, on one page. Adapters (redis, postgres, memory) implement these; the host is
+ * written against them; one conformance suite runs on every adapter.
+ */
+import type { Actor } from './core/actor.ts';
+import type { ActorView } from './core/definition.ts';
+import type { Effect, Message } from './core/effect.ts';
+import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
+import type { Address } from './protocol/ids.ts';
+import type { JournalEntry, Position } from './protocol/journal.ts';
+
+/** Clock, chance and waiting: the only place they come from, so that a simulation can own them. */
+export interface System {
+  /** Wall clock, milliseconds since 1970. */
+  now(): number;
+  /** Milliseconds from an arbitrary start; never steps. */
+  monotonicMs(): number;
+  /** An unguessable text of 128 random bits, safe in keys and URLs. */
+  token(): string;
+  /** A ULID. */
+  ulid(): string;
+  /** Resolves after `ms`, or at once when the signal fires. Never rejects. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** Anything with a life cycle. Both calls are idempotent; `stop` resolves when nothing of it runs any more. */
+export interface Service {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** One stream entry as read: field names and values alternate as Redis gives them. */
+export interface Entry {
+  /** `commands`, or the id of the agent whose outbox it came from. */
+  source: 'commands' | { outbox: string };
+  id: Position;
+  fields: readonly string[];
+}
+
+export type SetAside = {
+  /** Where the entry stood: `commands`, or `outbox:<id>`. */
+  source: string;
+  entry: Position;
+  reason: string;
+  detail: string;
+  /** The fields as JSON, so that the entry can be redriven as it was. */
+  fields: string;
+};
+
+/** Everything that one batch changes: what `Store.commit` makes true in one atomic call (R1, R3). */
+export interface Commit {
+  now: number;
+  /** Address -> snapshot JSON, or null when the actor leaves the store. */
+  snapshots: Map<Address, string | null>;
+  timersSet: Map<string, number>;
+  timersCleared: Set<string>;
+  journal: string | undefined;
+  posts: Map<string, Message[]>;
+  mailboxesOpened: string[];
+  mailboxesClosed: string[];
+  /** Envelopes for actors of other shards, in order. */
+  outbound: { shard: number; envelope: Envelope }[];
+  /** Envelopes for this shard that wait for the next batch. */
+  deferred: Envelope[];
+  replies: { recipient: string; request: string; outcomes: Outcome[] }[];
+  setAside: SetAside[];
+  /** Set-aside entries that were redriven. */
+  redriven: Position[];
+  /** Source shard -> last outbound entry of it that is taken over. */
+  relayed: Map<number, Position>;
+  /** Inputs that are done: acknowledged and deleted. */
+  acks: Map<Entry['source'], Position[]>;
+}
+
+export interface Lease {
+  shard: number;
+  owner: string;
+  epoch: number;
+}
+
+export type LeaseOutcome =
+  | { outcome: 'acquired'; lease: Lease }
+  | { outcome: 'held'; owner: string; remainingMs: number };
+
+export type CommitOutcome =
+  /** Stored now, or stored before under the same (epoch, sequence). */
+  | { outcome: 'committed'; repeated: boolean; journal: Position | undefined; nextTimerMs: number | undefined }
+  /** Another owner has the shard: nothing was written. */
+  | { outcome: 'stale'; epoch: number }
+  /** The sequence is not the next one: a commit in between is missing. */
+  | { outcome: 'gap'; expected: number }
+  /** The store holds something that is no shard (a key of another type, a vanished stream): nothing was written. */
+  | { outcome: 'damaged'; detail: string };
+
+/** The durable state of one shard, written by its owner only (R5, R7). */
+export interface ShardStore {
+  /** Takes the lease when it is free, run out, or this owner's. A fresh acquisition raises the epoch. */
+  acquire(shard: number, owner: string, ttlMs: number): Promise<LeaseOutcome>;
+  /** False when the lease is another's by now. */
+  renew(lease: Lease, ttlMs: number): Promise<boolean>;
+  release(lease: Lease): Promise<void>;
+  /** What stands in the shard when it is taken over. */
+  open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Position> }>;
+  /** New entries of the commands and of the given outboxes; waits up to `blockMs` when there are none. */
+  read(lease: Lease, mailboxes: readonly string[], count: number, blockMs: number): Promise<Entry[]>;
+  /** Entries that former owners read but did not commit. Empty when there are none. */
+  claim(lease: Lease, mailboxes: readonly string[], count: number): Promise<Entry[]>;
+  /** Due timers, `<address> <timer>`, earliest first. */
+  dueTimers(lease: Lease, now: number, count: number): Promise<{ due: { key: string; dueMs: number }[]; nextMs: number | undefined }>;
+  load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>>;
+  /** All snapshots, page by page; `done` with the last one. */
+  scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }>;
+  setAsideEntries(shard: number, ids: readonly Position[]): Promise<Map<Position, SetAside>>;
+  commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome>;
+  /** The relay's side: waiting entries for other shards in order, their delivery, their removal. */
+  outbound(shard: number, count: number): Promise<{ id: Position; shard: number; envelope: string }[]>;
+  deliver(source: number, entries: readonly { id: Position; shard: number; envelope: string }[]): Promise<void>;
+  removeOutbound(shard: number, ids: readonly Position[]): Promise<void>;
+  /** The janitor's side: trims journal, inboxes and replies below what their readers have. */
+  tidy(lease: Lease, mailboxes: readonly string[]): Promise<{ journalTrimmed: number; inboxTrimmed: number }>;
+}
+
+/** What a process needs to know of the others, to spread the shards. */
+export interface Membership {
+  join(member: string, ttlMs: number): Promise<string[]>;
+  leave(member: string): Promise<void>;
+}
+
+/** The API's side: publishes commands, reads outcomes, snapshots and journals. It changes no state (R7). */
+export interface CommandGateway {
+  /** Appends commands of one shard; with `reply`, their outcomes come to `replies`. */
+  publish(shard: number, commands: readonly Command[], reply?: { recipient: string; request: string }): Promise<void>;
+  redrive(shard: number, ids: readonly Position[], reply?: { recipient: string; request: string }): Promise<void>;
+  snapshot(address: Address): Promise<string | undefined>;
+  setAside(shard: number, after: Position, count: number): Promise<({ id: Position } & SetAside)[]>;
+}
+
+export interface JournalReader {
+  /** Entries after `after` in order, with their positions; waits up to `blockMs` when there are none. */
+  read(
+    shard: number,
+    after: Position,
+    count: number,
+    blockMs: number,
+  ): Promise<{ position: Position; entry: JournalEntry }[]>;
+  last(shard: number): Promise<Position>;
+  /** Says that everything up to `position` is stored elsewhere and may be trimmed. */
+  acknowledge(shard: number, reader: string, position: Position): Promise<void>;
+}
+
+/** Where history and lists live. One transaction stores rows and watermark, so a repeat writes nothing twice. */
+export interface ProjectionStore {
+  watermark(shard: number): Promise<Position>;
+  apply(
+    shard: number,
+    from: Position,
+    entries: readonly { position: Position; entry: JournalEntry }[],
+  ): Promise<{ applied: number; quarantined: number } | { conflict: Position }>;
+}
+
+/** Makes assignments. Its state is a fold over the actors of the shard, so it can be rebuilt and audited (R11). */
+export interface Dispatcher {
+  /** An actor changed, or left the store (undefined). */
+  observe(address: Address, actor: ActorView | undefined): void;
+  /** Actors that the next decision may touch, so that the host can load them first. */
+  candidates(incoming: number): Address[];
+  /**
+   * Events to send now. Only actors for which `loaded` is true may be addressed.
+   * @param mint an unguessable token
+   */
+  decide(now: number, loaded: (address: Address) => boolean, mint: () => string): Envelope[];
+  /** Compares what the index says with what the actors hold; each drift as one sentence (R11). */
+  audit(actors: Iterable<[Address, ActorView]>): string[];
+  /** Per lane: what waits and what is free. */
+  lanes(now: number): LaneStatus[];
+}
+
+export interface LaneStatus {
+  type: string;
+  queued: number;
+  running: number;
+  agents: number;
+  freeSlots: number;
+  oldestQueuedMs: number;
+}
+
+/** What the product's actors add to the generic runtime. */
+export interface Application {
+  /** Turns an agent's report into envelopes, or says what is wrong with it. */
+  report(agent: string, entry: Entry): { envelopes: Envelope[] } | { problem: string; detail: string };
+  /** What an agent is told when its report was refused. */
+  refusal(envelope: Envelope, reason: string, detail: string): Effect[];
+  dispatcher(shard: number): Dispatcher;
+}
+
+/** Measurements of the host; the adapter to a metrics library lives with the composition root. */
+export interface Telemetry {
+  committed(shard: number, seconds: number, entries: number, records: number): void;
+  transition(definition: string, from: string | undefined, to: string, secondsInState: number | undefined): void;
+  outcome(definition: string, outcome: 'duplicate' | 'refused' | 'set-aside'): void;
+  readAge(shard: number, seconds: number): void;
+}
+
+export type { Actor };

@@ -1,0 +1,75 @@
+/**
+ * The one place that spells Redis keys. All keys of a shard share the hash tag `{sN}`, so one call can commit them
+ * together on a single Redis and on a Redis Cluster alike.
+ */
+export interface ShardKeys {
+  /** Hash: owner, epoch, expiry, last committed sequence and its outcome, incarnation. */
+  lease: string;
+  /** Hash: address -> snapshot JSON. */
+  snapshots: string;
+  /** Sorted set: `<address> <timer id>` scored by due time in milliseconds. */
+  timers: string;
+  /** Stream: one entry per commit. */
+  journal: string;
+  /** Stream: commands of the API, of timers and of other shards. Group `runtime`. */
+  commands: string;
+  /** Stream: entries for actors of other shards, moved by the relay. */
+  outbound: string;
+  /** Hash: source shard -> last outbound entry taken over from it. */
+  relayed: string;
+  /** Stream: entries that could not be applied, with their reason. */
+  setAside: string;
+  /** Set: ids that have an inbox and an outbox. */
+  mailboxes: string;
+  /** Hash: reader of the journal -> last entry it has stored. */
+  readers: string;
+}
+
+export interface Keyspace {
+  readonly prefix: string;
+  shard(shard: number): ShardKeys;
+  inbox(shard: number, id: string): string;
+  outbox(shard: number, id: string): string;
+  /** Stream of command outcomes for one API process. */
+  replies(shard: number, recipient: string): string;
+  /** Sorted set: live processes scored by the end of their membership. */
+  members: string;
+  /** Hash: what a site was born with (number of shards). */
+  site: string;
+}
+
+export const runtimeGroup = 'runtime';
+export const agentGroup = 'agent';
+
+/** @param prefix stands before every key; empty in production, fresh for each test file */
+export function keyspace(prefix = ''): Keyspace {
+  const shards = new Map<number, ShardKeys>();
+  const key = (shard: number, name: string) => `${prefix}{s${shard}}:${name}`;
+  return {
+    prefix,
+    shard(shard) {
+      let keys = shards.get(shard);
+      if (!keys) {
+        keys = {
+          lease: key(shard, 'lease'),
+          snapshots: key(shard, 'snapshots'),
+          timers: key(shard, 'timers'),
+          journal: key(shard, 'journal'),
+          commands: key(shard, 'commands'),
+          outbound: key(shard, 'outbound'),
+          relayed: key(shard, 'relayed'),
+          setAside: key(shard, 'set-aside'),
+          mailboxes: key(shard, 'mailboxes'),
+          readers: key(shard, 'readers'),
+        };
+        shards.set(shard, keys);
+      }
+      return keys;
+    },
+    inbox: (shard, id) => key(shard, `inbox:${id}`),
+    outbox: (shard, id) => key(shard, `outbox:${id}`),
+    replies: (shard, recipient) => key(shard, `replies:${recipient}`),
+    members: `${prefix}orchestrator:members`,
+    site: `${prefix}orchestrator:site`,
+  };
+}
