@@ -142,17 +142,30 @@ export interface CommandGateway {
   setAside(shard: number, after: Position, count: number): Promise<({ id: Position } & SetAside)[]>;
 }
 
-export interface JournalReader {
-  /** Entries after `after` in order, with their positions; waits up to `blockMs` when there are none. */
+/** Outcomes of commands, for the process that asked under the name `recipient`. */
+export interface ReplyReader {
+  /** Replies after the given positions; waits up to `blockMs` when there are none. */
   read(
-    shard: number,
-    after: Position,
-    count: number,
+    recipient: string,
+    after: ReadonlyMap<number, Position>,
     blockMs: number,
-  ): Promise<{ position: Position; entry: JournalEntry }[]>;
+  ): Promise<{ shard: number; position: Position; request: string; outcomes: Outcome[] }[]>;
+}
+
+export interface JournalReader {
+  /** Entries after the given positions, per shard in order; waits up to `blockMs` when there are none. */
+  read(after: ReadonlyMap<number, Position>, count: number, blockMs: number): Promise<PositionedEntry[]>;
+  /** Entries in (after, last], without waiting. */
+  range(shard: number, after: Position, count: number): Promise<PositionedEntry[]>;
+  /** Position of the newest entry; `0-0` when there is none. */
   last(shard: number): Promise<Position>;
   /** Says that everything up to `position` is stored elsewhere and may be trimmed. */
   acknowledge(shard: number, reader: string, position: Position): Promise<void>;
+}
+
+export interface PositionedEntry {
+  position: Position;
+  entry: JournalEntry;
 }
 
 /** Where history and lists live. One transaction stores rows and watermark, so a repeat writes nothing twice. */
@@ -161,7 +174,7 @@ export interface ProjectionStore {
   apply(
     shard: number,
     from: Position,
-    entries: readonly { position: Position; entry: JournalEntry }[],
+    entries: readonly PositionedEntry[],
   ): Promise<{ applied: number; quarantined: number } | { conflict: Position }>;
 }
 

@@ -247,12 +247,29 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
   let recent = actor.recent;
   if (envelope.event && (envelope.origin === 'command' || envelope.origin === 'relay'))
     recent = [...recent.slice(1 - limits.recentCommandsMax), envelope.id];
+  compact(snapshot, actor.snapshot);
   const since = sameState(actor.snapshot.value, snapshot.value) ? actor.since : nowMs;
   return {
     outcome: 'applied',
     effects,
     actor: { ...actor, snapshot, revision: actor.revision + 1, since, timers: nextTimers, recent },
   };
+}
+
+/**
+ * Drops undefined members of a new context, so that an actor in memory has the same members in the same order as one that
+ * was read back: otherwise the bytes of its next snapshot would depend on who decided before (R9).
+ */
+function compact(snapshot: AnyMachineSnapshot, before: AnyMachineSnapshot): void {
+  const context = snapshot.context as Record<string, unknown>;
+  if (context === before.context && snapshot !== before) return;
+  for (const key in context) {
+    if (context[key] !== undefined) continue;
+    const whole: Record<string, unknown> = {};
+    for (const member in context) if (context[member] !== undefined) whole[member] = context[member];
+    (snapshot as { context: unknown }).context = whole;
+    return;
+  }
 }
 
 function sameState(left: unknown, right: unknown): boolean {

@@ -1,0 +1,111 @@
+/** One attempt of a task: its policy, its limits in time, and the messages that begin and end it. Pure. */
+import type * as z from 'zod';
+import type { Effect } from '../../runtime/core/effect.ts';
+import { address, hash32 } from '../../runtime/protocol/ids.ts';
+import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
+import type { RetryPolicy, TaskEvent, timeoutsSchema } from './events.ts';
+
+export interface TaskContext {
+  type: string;
+  parameters: Json;
+  priority: number;
+  tenant?: string | undefined;
+  fingerprint?: string | undefined;
+  retry?: Partial<RetryPolicy> | undefined;
+  timeouts?: z.infer<typeof timeoutsSchema> | undefined;
+  cancelGraceMs?: number | undefined;
+  createdAt: number;
+  /** When it was last redriven: deadlines count from there. */
+  openedAt?: number | undefined;
+  /** When it last came into the queue: what ageing counts from. */
+  queuedAt: number;
+  /** Number of the last assignment: 1 is the first. */
+  attempt: number;
+  /** Attempts that count against the retry policy. */
+  failures: number;
+  /** Attempts that ended with the loss of their agent. */
+  losses: number;
+  /** The attempt under way. */
+  agent?: string | undefined;
+  token?: string | undefined;
+  startedAt?: number | undefined;
+  progress?: number | undefined;
+  note?: string | undefined;
+  result?: Json | undefined;
+  error?: JsonObject | undefined;
+  /** Why it is where it is, where that is not plain from the state. */
+  reason?: string | undefined;
+  finishedAt?: number | undefined;
+}
+
+export const taskDefaults = {
+  retry: { max_attempts: 5, initial_delay_ms: 1_000, factor: 2, max_delay_ms: 100_000, jitter: 0.1 },
+  startToCloseMs: 3_600_000,
+  /** How long an agent may hold an assignment without saying that it started. */
+  assignedMs: 60_000,
+  cancelGraceMs: 30_000,
+  /** Agents that may be lost with one task before it is parked as poison. */
+  lossesMax: 10,
+  retentionMs: 3_600_000,
+} as const;
+
+/** Milliseconds before the next attempt. The jitter is a hash of task and failure: spread out, and the same in a replay. */
+export function backoffMs(context: Pick<TaskContext, 'failures' | 'retry'>, self: string): number {
+  const policy = { ...taskDefaults.retry, ...context.retry };
+  const grown = policy.initial_delay_ms * policy.factor ** Math.max(0, context.failures - 1);
+  const unit = hash32(`${self}.${context.failures}`) / 0xffffffff;
+  return Math.round(Math.min(grown, policy.max_delay_ms) * (1 + policy.jitter * (2 * unit - 1)));
+}
+
+export function mayRetry(context: TaskContext): boolean {
+  return context.failures + 1 < (context.retry?.max_attempts ?? taskDefaults.retry.max_attempts);
+}
+
+export function startToCloseMs(context: TaskContext): number {
+  return context.timeouts?.start_to_close_ms ?? taskDefaults.startToCloseMs;
+}
+
+/** Milliseconds from now until `limitMs` after the task was opened; Infinity without a limit. */
+export function remainingMs(context: TaskContext, limitMs: number | undefined, now: number | undefined): number {
+  const opened = context.openedAt ?? context.createdAt;
+  return limitMs === undefined ? Infinity : Math.max(0, opened + limitMs - (now ?? opened));
+}
+
+export function cancelMessage(context: TaskContext, self: string, reason: string): Effect {
+  const { agent = '', token = '', attempt } = context;
+  return { kind: 'post', mailbox: agent, message: { kind: 'cancel', task: self, token, attempt: String(attempt), reason } };
+}
+
+/** Hands the task to its agent: the message, and the agent's own count. */
+export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
+  const { agent = '', token = '' } = context;
+  const watched = context.timeouts?.heartbeat_ms !== undefined;
+  return [
+    {
+      kind: 'post',
+      mailbox: agent,
+      message: {
+        kind: 'assign',
+        task: event.self,
+        type: context.type,
+        attempt: String(context.attempt),
+        token,
+        deadline: String(event.at + startToCloseMs(context)),
+        parameters: JSON.stringify(context.parameters),
+      },
+    },
+    { kind: 'send', to: address('agent', agent), event: { type: 'occupy', tasks: [[event.self, watched ? 1 : 0]] } },
+  ];
+}
+
+/** Events after which the agent needs no word to stop: its own reports, and its loss. */
+const agentKnows = new Set(['complete', 'fail', 'release', 'cancelled', 'revoke']);
+
+/** Ends the attempt: the agent gets its slot back and, unless it knows already, is told to stop. */
+export function letGo(context: TaskContext, event: TaskEvent): Effect[] {
+  const { agent } = context;
+  if (agent === undefined || event.type === 'revoke') return [];
+  const effects: Effect[] = [{ kind: 'send', to: address('agent', agent), event: { type: 'release', tasks: [event.self] } }];
+  if (!agentKnows.has(event.type)) effects.push(cancelMessage(context, event.self, 'revoked'));
+  return effects;
+}

@@ -1,0 +1,260 @@
+/**
+ * A task, from submit to its end.
+ *
+ * queued -> assigned -> running -> succeeded, with retrying between attempts, cancelling while an agent is asked to stop,
+ * parked when attempts are used up and an operator decides, expired when a deadline passed. Every report of an agent must
+ * quote the token of the present attempt; another token changes nothing (R4).
+ */
+import { and, assign, cancel, raise, setup } from 'xstate';
+import type { Definition } from '../../runtime/core/definition.ts';
+import { effectActions } from '../../runtime/core/effect.ts';
+import type { MachineEvent, StateValue } from '../../runtime/protocol/envelope.ts';
+import { stateText } from '../../runtime/protocol/envelope.ts';
+import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
+import {
+  backoffMs,
+  cancelMessage,
+  handOver,
+  letGo,
+  mayRetry,
+  remainingMs,
+  startToCloseMs,
+  taskDefaults,
+  type TaskContext,
+} from './attempt.ts';
+import * as schemas from './events.ts';
+import type { RetryPolicy, TaskEvent, TaskInput } from './events.ts';
+
+const base = setup({
+  types: {} as { context: TaskContext; events: TaskEvent; input: TaskInput },
+  actions: {
+    ...effectActions,
+    enqueue: assign(({ event }) => ({ queuedAt: event.at })),
+    take: assign(({ event }) =>
+      event.type === 'assign' ? { agent: event.agent, token: event.token, attempt: event.attempt } : {},
+    ),
+    begin: assign(({ event }) => ({ startedAt: event.at })),
+    report: assign(({ event }) => {
+      if (event.type !== 'progress') return {};
+      return {
+        ...(event.progress !== undefined && { progress: event.progress }),
+        ...(event.note !== undefined && { note: event.note }),
+      };
+    }),
+    keepResult: assign(({ event }) => (event.type === 'complete' ? { result: event.result as Json } : {})),
+    keepError: assign(({ event }) => (event.type === 'fail' ? { error: event.error as JsonObject } : {})),
+    because: assign((_, params: { reason: string }) => ({ reason: params.reason })),
+    countFailure: assign(({ context }) => ({ failures: context.failures + 1 })),
+    countLoss: assign(({ context }) => ({ losses: context.losses + 1 })),
+    /** The attempt is over: its token is worth nothing from here on. */
+    forget: assign({ agent: undefined, token: undefined, progress: undefined, note: undefined }),
+    finish: assign(({ event }) => ({ finishedAt: event.at })),
+    reopen: assign(({ context, event }) => ({
+      parameters: event.type === 'redrive' && event.parameters !== undefined ? (event.parameters as Json) : context.parameters,
+      openedAt: event.at,
+      queuedAt: event.at,
+      failures: 0,
+      losses: 0,
+      startedAt: undefined,
+      error: undefined,
+      reason: undefined,
+      finishedAt: undefined,
+    })),
+    /** (Re)starts the clock by which a running attempt must be heard of. */
+    watch: raise({ type: 'overdue' } as TaskEvent, { id: 'overdue', delay: 'heartbeat' }),
+    unwatch: cancel('overdue'),
+  },
+  guards: {
+    /** R4: the report is about the attempt under way. */
+    current: ({ context, event }) => 'token' in event && event.token === context.token,
+    next: ({ context, event }) => event.type === 'assign' && event.attempt === context.attempt + 1,
+    holder: ({ context, event }) => event.type === 'revoke' && event.agent === context.agent,
+    worthRetrying: ({ context, event }) => (event.type !== 'fail' || event.retryable) && mayRetry(context),
+    mayLose: ({ context }) => context.losses + 1 < taskDefaults.lossesMax,
+  },
+  delays: {
+    backoff: ({ context, event }) => backoffMs(context, event.self),
+    assigned: () => taskDefaults.assignedMs,
+    heartbeat: ({ context }) => context.timeouts?.heartbeat_ms ?? Infinity,
+    startToClose: ({ context }) => startToCloseMs(context),
+    cancelGrace: ({ context }) => context.cancelGraceMs ?? taskDefaults.cancelGraceMs,
+    scheduleToClose: ({ context, event }) => remainingMs(context, context.timeouts?.schedule_to_close_ms, event.at),
+    scheduleToStart: ({ context, event }) =>
+      context.startedAt === undefined
+        ? remainingMs(context, context.timeouts?.schedule_to_start_ms, event.at)
+        : Infinity,
+  },
+});
+
+const because = (reason: string) => ({ type: 'because' as const, params: { reason } });
+
+const cancelBy = {
+  type: 'because' as const,
+  params: ({ event }: { event: TaskEvent }) => ({
+    reason: (event.type === 'cancel' ? event.reason : undefined) ?? 'cancelled',
+  }),
+};
+
+/** The clock ended the attempt: once more later, or parked. */
+const timedOut = (reason: string) =>
+  [
+    { guard: 'worthRetrying', target: '#task.open.retrying', actions: ['countFailure', because(reason)] },
+    { target: '#task.parked', actions: ['countFailure', because(reason)] },
+  ] as const;
+
+/** What may happen to an attempt whether it has started or not. */
+const attemptEvents = {
+  fail: [
+    {
+      guard: and(['current', 'worthRetrying']),
+      target: '#task.open.retrying',
+      actions: ['keepError', 'countFailure', because('failed')],
+    },
+    { guard: 'current', target: '#task.parked', actions: ['keepError', 'countFailure', because('failed')] },
+  ],
+  release: { guard: 'current', target: '#task.open.queued', actions: ['enqueue', because('released')] },
+  revoke: [
+    {
+      guard: and(['holder', 'mayLose']),
+      target: '#task.open.queued',
+      actions: ['enqueue', 'countLoss', because('agent_lost')],
+    },
+    { guard: 'holder', target: '#task.parked', actions: ['countLoss', because('poison')] },
+  ],
+  cancel: {
+    target: '#task.open.held.cancelling',
+    actions: [
+      cancelBy,
+      {
+        type: 'effects',
+        params: ({ context, event }: { context: TaskContext; event: TaskEvent }) => ({
+          list: [cancelMessage(context, event.self, 'cancelled')],
+        }),
+      },
+    ],
+  },
+} as const;
+
+export const taskMachine = base.createMachine({
+  id: 'task',
+  context: ({ input }) => ({
+    type: input.type,
+    parameters: input.parameters as Json,
+    priority: input.priority,
+    ...(input.tenant !== undefined && { tenant: input.tenant }),
+    ...(input.fingerprint !== undefined && { fingerprint: input.fingerprint }),
+    ...(input.retry !== undefined && { retry: input.retry as Partial<RetryPolicy> }),
+    ...(input.timeouts !== undefined && { timeouts: input.timeouts }),
+    ...(input.cancel_grace_ms !== undefined && { cancelGraceMs: input.cancel_grace_ms }),
+    createdAt: input.at,
+    queuedAt: input.at,
+    attempt: 0,
+    failures: 0,
+    losses: 0,
+  }),
+  initial: 'open',
+  states: {
+    open: {
+      initial: 'queued',
+      after: { scheduleToClose: { target: 'expired', actions: because('schedule_to_close') } },
+      states: {
+        queued: {
+          on: {
+            assign: { guard: 'next', target: 'held', actions: 'take' },
+            cancel: { target: '#task.cancelled', actions: cancelBy },
+          },
+          after: { scheduleToStart: { target: '#task.expired', actions: because('schedule_to_start') } },
+        },
+        held: {
+          entry: { type: 'effects', params: ({ context, event }) => ({ list: handOver(context, event) }) },
+          exit: [{ type: 'effects', params: ({ context, event }) => ({ list: letGo(context, event) }) }, 'forget'],
+          on: { complete: { guard: 'current', target: '#task.succeeded', actions: 'keepResult' } },
+          initial: 'assigned',
+          states: {
+            assigned: {
+              on: {
+                ...attemptEvents,
+                start: { guard: 'current', target: 'running' },
+                progress: { guard: 'current', target: 'running', actions: 'report' },
+              },
+              after: { assigned: timedOut('not_started') },
+            },
+            running: {
+              entry: ['begin', 'watch'],
+              exit: 'unwatch',
+              on: {
+                ...attemptEvents,
+                progress: { guard: 'current', actions: ['report', 'watch'] },
+                beat: { guard: 'current', actions: 'watch' },
+                overdue: timedOut('heartbeat'),
+              },
+              after: { startToClose: timedOut('start_to_close') },
+            },
+            cancelling: {
+              on: {
+                cancelled: { guard: 'current', target: '#task.cancelled' },
+                release: { guard: 'current', target: '#task.cancelled' },
+                fail: { guard: 'current', target: '#task.cancelled', actions: 'keepError' },
+                revoke: { guard: 'holder', target: '#task.cancelled' },
+              },
+              after: { cancelGrace: { target: '#task.cancelled' } },
+            },
+          },
+        },
+        retrying: {
+          on: { cancel: { target: '#task.cancelled', actions: cancelBy } },
+          after: { backoff: { target: 'queued', actions: 'enqueue' } },
+        },
+      },
+    },
+    parked: {
+      on: {
+        redrive: { target: 'open', actions: 'reopen' },
+        cancel: { target: 'cancelled', actions: cancelBy },
+      },
+    },
+    succeeded: { type: 'final', entry: 'finish' },
+    cancelled: { type: 'final', entry: 'finish' },
+    expired: { type: 'final', entry: 'finish' },
+  },
+});
+
+export const taskStatuses = [
+  'queued',
+  'assigned',
+  'running',
+  'retrying',
+  'cancelling',
+  'parked',
+  'succeeded',
+  'cancelled',
+  'expired',
+] as const;
+export type TaskStatus = (typeof taskStatuses)[number];
+
+/** Statuses in which nothing more happens by itself: `Prefer: wait` and event streams end there. */
+export const settledStatuses: ReadonlySet<string> = new Set(['succeeded', 'cancelled', 'expired', 'parked']);
+
+/** The innermost state: the status that REST shows. */
+export function taskStatus(state: StateValue): TaskStatus {
+  const text = stateText(state);
+  return text.slice(text.lastIndexOf('.') + 1) as TaskStatus;
+}
+
+export const taskDefinition: Definition = {
+  id: 'task',
+  version: 1,
+  machine: taskMachine,
+  input: schemas.inputSchema as never,
+  events: schemas.events as never,
+  reports: schemas.reports,
+  retentionMs: taskDefaults.retentionMs,
+  recreate: (actor, input) =>
+    actor.context['fingerprint'] === input['fingerprint']
+      ? { kind: 'duplicate' }
+      : { kind: 'conflict', detail: 'the Idempotency-Key was used before with another body' },
+  refusal: (actor, event: MachineEvent) => {
+    if (schemas.reports.includes(event.type as never) && event['token'] !== actor.context['token']) return 'stale-token';
+    return undefined;
+  },
+};
