@@ -67,8 +67,8 @@ export const limits = {
   projectorRetryMs: 1_000,
   drainMs: 20_000,
 
-  /** Journal entries that stay behind the slowest reader, for live followers. */
-  journalKeepEntries: 1_000,
+  /** Age up to which journal entries stay although every reader has them: live followers resume there. */
+  journalKeepMs: 60_000,
   /** Journal length at which an alarm is raised, and at which ingress stops (503) until readers catch up. */
   journalAlarmEntries: 200_000,
   journalEntriesMax: 1_000_000,
@@ -105,6 +105,5 @@ related(limits.snapshotBytesMax >= 2 * limits.payloadBytesMax, 'a snapshot holds
 related(limits.entryBytesMax >= 2 * limits.snapshotBytesMax, 'an entry holds a task with parameters and result');
 related(limits.requestBytesMax > limits.payloadBytesMax, 'a request holds the largest parameters');
 related(limits.batchEnvelopesMax <= limits.commitEntriesMax, 'a full batch fits into one commit');
-related(limits.journalKeepEntries < limits.journalAlarmEntries, 'the alarm comes after the kept tail');
 related(limits.journalAlarmEntries < limits.journalEntriesMax, 'the alarm comes before the stop');
 related(limits.shardsDefault <= limits.shardsMax, 'the default number of shards is allowed');

@@ -91,7 +91,7 @@ export type LeaseOutcome =
 
 export type CommitOutcome =
   /** Stored now, or stored before under the same (epoch, sequence). */
-  | { outcome: 'committed'; repeated: boolean; journal: Position | undefined; nextTimerMs: number | undefined }
+  | { outcome: 'committed'; repeated: boolean; journal: Position | undefined }
   /** Another owner has the shard: nothing was written. */
   | { outcome: 'stale'; epoch: number }
   /** The sequence is not the next one: a commit in between is missing. */
@@ -189,6 +189,8 @@ export interface Dispatcher {
    * @param mint an unguessable token
    */
   decide(now: number, loaded: (address: Address) => boolean, mint: () => string): Envelope[];
+  /** Whether the last decision left an assignment that the next one can make. */
+  more(): boolean;
   /** Compares what the index says with what the actors hold; each drift as one sentence (R11). */
   audit(actors: Iterable<[Address, ActorView]>): string[];
   /** Per lane: what waits and what is free. */

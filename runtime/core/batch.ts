@@ -126,7 +126,7 @@ class Batch {
     );
     for (const envelope of assignments) this.#decide({ ...envelope, id: this.#derivedId() });
     this.#drain();
-    return this.#finish(assignments.length >= limits.assignmentsPerBatchMax);
+    return this.#finish(this.#world.dispatcher.more());
   }
 
   #take(intake: Intake): void {
@@ -200,6 +200,8 @@ class Batch {
       case 'refused': {
         const state = actor && stateOf(actor);
         if (envelope.origin === 'timer') this.#clearTimer(envelope);
+        // The index offered what the actor does not take: it is forgotten, or the shard would offer it for ever.
+        if (envelope.origin === 'dispatch') world.dispatcher.observe(envelope.to, undefined);
         // R6: a refusal is a recorded outcome.
         this.#record(envelope, actor?.revision ?? 0, state ?? '', 'refused', decision.reason);
         world.telemetry.outcome(definition.id, 'refused');

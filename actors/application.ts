@@ -1,0 +1,22 @@
+/** What the product's actors bring to the generic runtime: their definitions, their ingress, their dispatcher. */
+import type { Definition } from '../runtime/core/definition.ts';
+import { Registry } from '../runtime/core/definition.ts';
+import type { Application } from '../runtime/ports.ts';
+import { agentDefinition } from './agent/machine.ts';
+import { answerRefusal, translateReport } from './agent/reports.ts';
+import { LaneDispatcher } from './dispatch/dispatcher.ts';
+import { fleetDefinition } from './fleet/machine.ts';
+import { taskDefinition } from './task/machine.ts';
+
+export const builtInDefinitions: readonly Definition[] = [taskDefinition, agentDefinition, fleetDefinition];
+
+/** @param more definitions of the user, beside the built-in ones */
+export function createRegistry(more: readonly Definition[] = []): Registry {
+  return new Registry([...builtInDefinitions, ...more]);
+}
+
+export const application: Application = {
+  report: translateReport,
+  refusal: answerRefusal,
+  dispatcher: () => new LaneDispatcher(),
+};

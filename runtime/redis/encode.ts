@@ -1,0 +1,122 @@
+/** A commit as the arguments of the commit function: keys it touches, and operations on them. */
+import { limits } from '../../config/limits.ts';
+import type { Commit } from '../ports.ts';
+import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
+
+/** Arguments of one operation: Lua's unpack has a stack limit, so long lists are cut. Even, for field-value pairs. */
+const argumentsMax = 4_000;
+
+export class CommitEncoder {
+  readonly keys: string[];
+  readonly operations: (string | number)[] = [];
+  readonly #places = new Map<string, number>();
+
+  constructor(leaseKey: string) {
+    this.keys = [leaseKey];
+  }
+
+  place(key: string): number {
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      this.keys.push(key);
+      place = this.keys.length;
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+
+  add(operation: string, key: string, list: readonly (string | number)[]): void {
+    const place = this.place(key);
+    for (let from = 0; from < list.length || from === 0; from += argumentsMax) {
+      const part = list.length <= argumentsMax ? list : list.slice(from, from + argumentsMax);
+      this.operations.push(operation, place, part.length);
+      for (const item of part) this.operations.push(item);
+    }
+  }
+}
+
+export function encodeCommit(
+  space: Keyspace,
+  shard: number,
+  epoch: number,
+  sequence: number,
+  commit: Commit,
+): { keys: string[]; args: (string | number)[] } {
+  const keys = space.shard(shard);
+  const encoder = new CommitEncoder(keys.lease);
+
+  // Mailboxes first: a message may follow into an inbox that this commit opens.
+  for (const mailbox of commit.mailboxesOpened) {
+    encoder.add('group', space.inbox(shard, mailbox), [agentGroup]);
+    encoder.add('group', space.outbox(shard, mailbox), [runtimeGroup]);
+  }
+  if (commit.mailboxesOpened.length > 0) encoder.add('sadd', keys.mailboxes, commit.mailboxesOpened);
+
+  const written: string[] = [];
+  const removed: string[] = [];
+  for (const [address, text] of commit.snapshots) {
+    if (text === null) removed.push(address);
+    else written.push(address, text);
+  }
+  if (written.length > 0) encoder.add('hset', keys.snapshots, written);
+  if (removed.length > 0) encoder.add('hdel', keys.snapshots, removed);
+
+  const timers: (string | number)[] = [];
+  for (const [key, dueMs] of commit.timersSet) timers.push(dueMs, key);
+  if (timers.length > 0) encoder.add('zadd', keys.timers, timers);
+  if (commit.timersCleared.size > 0) encoder.add('zrem', keys.timers, [...commit.timersCleared]);
+
+  for (const [mailbox, messages] of commit.posts) {
+    const inbox = space.inbox(shard, mailbox);
+    for (const message of messages) encoder.add('xadd', inbox, Object.entries(message).flat());
+  }
+  for (const { shard: target, envelope } of commit.outbound)
+    encoder.add('xadd', keys.outbound, ['shard', target, 'envelope', JSON.stringify(envelope)]);
+  for (let from = 0; from < commit.deferred.length; from += limits.batchEnvelopesMax)
+    encoder.add('xadd', keys.commands, [
+      'derived',
+      JSON.stringify(commit.deferred.slice(from, from + limits.batchEnvelopesMax)),
+    ]);
+  for (const [source, position] of commit.relayed) encoder.add('hset', keys.relayed, [source, position]);
+  for (const item of commit.setAside)
+    encoder.add('xadd', keys.setAside, [
+      'source',
+      item.source,
+      'entry',
+      item.entry,
+      'reason',
+      item.reason,
+      'detail',
+      item.detail,
+      'fields',
+      item.fields,
+    ]);
+  if (commit.redriven.length > 0) encoder.add('xdel', keys.setAside, commit.redriven);
+
+  let journal = 0;
+  if (commit.journal !== undefined) {
+    encoder.add('xadd', keys.journal, ['entry', commit.journal]);
+    journal = encoder.place(keys.journal);
+  }
+  for (const { recipient, request, outcomes } of commit.replies)
+    encoder.add('reply', space.replies(shard, recipient), [
+      limits.repliesKeepEntries,
+      limits.repliesExpireMs,
+      'request',
+      request,
+      'outcomes',
+      JSON.stringify(outcomes),
+    ]);
+
+  const closed = new Set(commit.mailboxesClosed);
+  for (const [source, ids] of commit.acks) {
+    const stream = source === 'commands' ? keys.commands : space.outbox(shard, source.outbox);
+    if (source === 'commands' || !closed.has(source.outbox)) encoder.add('ack', stream, ids);
+  }
+  for (const mailbox of closed) {
+    encoder.add('del', space.inbox(shard, mailbox), []);
+    encoder.add('del', space.outbox(shard, mailbox), []);
+    encoder.add('srem', keys.mailboxes, [mailbox]);
+  }
+  return { keys: encoder.keys, args: [epoch, sequence, journal, ...encoder.operations] };
+}

@@ -1,0 +1,159 @@
+-- The server side of a shard: every function runs inside Redis, alone, and touches only the keys it is given, which share
+-- one hash tag. A function is isolated but not transactional, so each one checks everything first and writes last, and
+-- nothing after its first write can fail.
+-- @VERSION@ is replaced by a hash of this text when the library is loaded: releases live side by side during an upgrade.
+
+local GROUP = 'runtime'
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+-- Creates the group from the first entry: taken entries are deleted, so whatever stands in the stream is still to be read.
+local function ensure_group(stream, group)
+  local kind = redis.call('TYPE', stream)['ok']
+  if kind ~= 'none' and kind ~= 'stream' then
+    return false
+  end
+  redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
+  return true
+end
+
+-- acquire: takes the lease of a shard when it is free, run out, or the caller's own; a fresh lease has the next epoch.
+-- KEYS lease, commands          ARGV owner, ttl in ms
+-- Returns {'acquired', epoch} | {'held', owner, remaining ms} | {'damaged', key}
+-- Writes the lease, and the group of the command stream.
+local function acquire(keys, args)
+  local held = redis.call('HMGET', keys[1], 'owner', 'expires', 'epoch')
+  local now = now_ms()
+  local expires = tonumber(held[2] or '0')
+  if held[1] and held[1] ~= args[1] and expires > now then
+    return { 'held', held[1], expires - now }
+  end
+  if not ensure_group(keys[2], GROUP) then
+    return { 'damaged', keys[2] }
+  end
+  local epoch = tonumber(held[3] or '0') + 1
+  redis.call('HSET', keys[1], 'owner', args[1], 'expires', now + tonumber(args[2]), 'epoch', epoch, 'sequence', 0, 'journal', '')
+  return { 'acquired', epoch }
+end
+
+-- renew: prolongs a lease that is still the caller's.
+-- KEYS lease                    ARGV owner, epoch, ttl in ms
+-- Returns 1, or 0 when the lease is another's. Writes the expiry.
+local function renew(keys, args)
+  local held = redis.call('HMGET', keys[1], 'owner', 'epoch')
+  if held[1] ~= args[1] or held[2] ~= args[2] then
+    return 0
+  end
+  redis.call('HSET', keys[1], 'expires', now_ms() + tonumber(args[3]))
+  return 1
+end
+
+-- release: gives a lease back, if it is still the caller's.
+-- KEYS lease                    ARGV owner, epoch
+-- Returns 1 or 0. Writes the expiry.
+local function release(keys, args)
+  local held = redis.call('HMGET', keys[1], 'owner', 'epoch')
+  if held[1] ~= args[1] or held[2] ~= args[2] then
+    return 0
+  end
+  redis.call('HSET', keys[1], 'expires', 0)
+  return 1
+end
+
+-- groups: makes sure that streams have their group, after a stream or a group vanished under a reader.
+-- KEYS streams                  ARGV group
+-- Returns the number of streams that are none. Writes missing streams and groups.
+local function groups(keys, args)
+  local wrong = 0
+  for _, stream in ipairs(keys) do
+    if not ensure_group(stream, args[1]) then
+      wrong = wrong + 1
+    end
+  end
+  return wrong
+end
+
+-- What each operation of a commit expects its key to be, and how it is done with the arguments from..to.
+local operations = {
+  hset = { 'hash', function(key, args, from, to) redis.call('HSET', key, unpack(args, from, to)) end },
+  hdel = { 'hash', function(key, args, from, to) redis.call('HDEL', key, unpack(args, from, to)) end },
+  zadd = { 'zset', function(key, args, from, to) redis.call('ZADD', key, unpack(args, from, to)) end },
+  zrem = { 'zset', function(key, args, from, to) redis.call('ZREM', key, unpack(args, from, to)) end },
+  sadd = { 'set', function(key, args, from, to) redis.call('SADD', key, unpack(args, from, to)) end },
+  srem = { 'set', function(key, args, from, to) redis.call('SREM', key, unpack(args, from, to)) end },
+  xadd = { 'stream', function(key, args, from, to) return redis.call('XADD', key, '*', unpack(args, from, to)) end },
+  -- reply: arguments are the length to keep, the time to live in ms, then fields
+  reply = { 'stream', function(key, args, from, to)
+    redis.call('XADD', key, 'MAXLEN', '~', args[from], '*', unpack(args, from + 2, to))
+    redis.call('PEXPIRE', key, args[from + 1])
+  end },
+  xdel = { 'stream', function(key, args, from, to) redis.call('XDEL', key, unpack(args, from, to)) end },
+  -- ack: an input is done; acknowledged and deleted, so that what stands in the stream is what is still to do
+  ack = { 'stream', function(key, args, from, to)
+    redis.call('XACK', key, GROUP, unpack(args, from, to))
+    redis.call('XDEL', key, unpack(args, from, to))
+  end },
+  group = { 'stream', function(key, args, from) redis.pcall('XGROUP', 'CREATE', key, args[from], '0', 'MKSTREAM') end },
+  del = { nil, function(key) redis.call('UNLINK', key) end },
+}
+
+-- commit: makes one batch true, all of it or nothing, once (R1, R5).
+-- KEYS lease, then every key that an operation names by its place
+-- ARGV epoch, sequence, place of the journal in KEYS (0: no record), then operations: name, place of key, count, arguments
+-- Returns {'committed', journal id} | {'repeated', journal id} | {'stale', epoch} | {'gap', expected sequence} |
+--         {'damaged', what}; only 'committed' writes.
+local function commit(keys, args)
+  local held = redis.call('HMGET', keys[1], 'epoch', 'sequence', 'journal')
+  if held[1] ~= args[1] then
+    return { 'stale', held[1] or '0' }
+  end
+  local sequence = tonumber(args[2])
+  local last = tonumber(held[2])
+  if sequence == last then
+    return { 'repeated', held[3] }
+  end
+  if sequence ~= last + 1 then
+    return { 'gap', last + 1 }
+  end
+  local count = #args
+  local at = 4
+  local checked = {}
+  while at <= count do
+    local operation = operations[args[at]]
+    local key = keys[tonumber(args[at + 1])]
+    if not operation or not key then
+      return { 'damaged', 'operation ' .. tostring(args[at]) .. ' at argument ' .. at }
+    end
+    local expected = operation[1]
+    if expected and checked[key] ~= expected then
+      local kind = redis.call('TYPE', key)['ok']
+      if kind ~= 'none' and kind ~= expected then
+        return { 'damaged', key .. ' is a ' .. kind .. ', not a ' .. expected }
+      end
+      checked[key] = expected
+    end
+    at = at + 3 + tonumber(args[at + 2])
+  end
+  local journal_place = args[3]
+  local journal = ''
+  at = 4
+  while at <= count do
+    local size = tonumber(args[at + 2])
+    local result = operations[args[at]][2](keys[tonumber(args[at + 1])], args, at + 3, at + 2 + size)
+    if args[at + 1] == journal_place then
+      journal = result
+    end
+    at = at + 3 + size
+  end
+  redis.call('HSET', keys[1], 'sequence', sequence, 'journal', journal)
+  return { 'committed', journal }
+end
+
+redis.register_function{ function_name = 'orchestrator_acquire_@VERSION@', callback = acquire, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'orchestrator_renew_@VERSION@', callback = renew, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'orchestrator_release_@VERSION@', callback = release, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'orchestrator_groups_@VERSION@', callback = groups, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'orchestrator_commit_@VERSION@', callback = commit, flags = { 'allow-oom' } }

@@ -1,0 +1,115 @@
+/** The API's side of Redis: commands in, outcomes and snapshots out. It writes nothing but commands (R7). */
+import { limits } from '../../config/limits.ts';
+import type { CommandGateway, Log, ReplyReader, SetAside, System } from '../ports.ts';
+import type { Command, Outcome } from '../protocol/envelope.ts';
+import { IngressStopped } from '../protocol/errors.ts';
+import { parseAddress, type Address } from '../protocol/ids.ts';
+import { positionStart, type Position } from '../protocol/journal.ts';
+import type { Keyspace } from '../protocol/keys.ts';
+import { Connection, type RedisSettings } from './connection.ts';
+import { setAsideOf } from './shardstore.ts';
+
+type RawEntry = [id: string, fields: string[]];
+
+export interface GatewayOptions {
+  redis: RedisSettings;
+  space: Keyspace;
+  system: System;
+  log: Log;
+}
+
+export class RedisGateway implements CommandGateway, ReplyReader {
+  readonly #space: Keyspace;
+  readonly #system: System;
+  readonly #connection: Connection;
+  readonly #replies: Connection;
+  #pressureCheckedAt = -Infinity;
+  #pressure: string | undefined;
+
+  constructor({ redis, space, system, log }: GatewayOptions) {
+    this.#space = space;
+    this.#system = system;
+    this.#connection = new Connection({ ...redis, name: `${redis.name}-gateway` }, system, log, { failFast: true });
+    this.#replies = new Connection({ ...redis, name: `${redis.name}-replies` }, system, log);
+  }
+
+  close(): void {
+    this.#connection.close();
+    this.#replies.close();
+  }
+
+  /** @throws IngressStopped when the site is full; Unavailable when Redis is away */
+  async publish(
+    shard: number,
+    commands: readonly Command[],
+    reply?: { recipient: string; request: string },
+  ): Promise<void> {
+    await this.#checkPressure(shard);
+    const fields =
+      commands.length === 1 ? ['command', JSON.stringify(commands[0])] : ['batch', JSON.stringify(commands)];
+    if (reply) fields.push('reply', reply.recipient, 'request', reply.request);
+    await this.#connection.run((client) => client.xadd(this.#space.shard(shard).commands, '*', ...fields));
+  }
+
+  async redrive(shard: number, ids: readonly Position[], reply?: { recipient: string; request: string }): Promise<void> {
+    const fields = ['redrive', JSON.stringify(ids)];
+    if (reply) fields.push('reply', reply.recipient, 'request', reply.request);
+    await this.#connection.run((client) => client.xadd(this.#space.shard(shard).commands, '*', ...fields));
+  }
+
+  async snapshot(address: Address): Promise<string | undefined> {
+    const parts = parseAddress(address);
+    if (!parts) return undefined;
+    const { snapshots } = this.#space.shard(parts.shard);
+    return (await this.#connection.run((client) => client.hget(snapshots, address))) ?? undefined;
+  }
+
+  async setAside(shard: number, after: Position, count: number): Promise<({ id: Position } & SetAside)[]> {
+    const { setAside } = this.#space.shard(shard);
+    const entries = (await this.#connection.run((client) =>
+      client.xrange(setAside, after === positionStart ? '-' : `(${after}`, '+', 'COUNT', count),
+    )) as RawEntry[];
+    return entries.map(([id, fields]) => ({ id, ...setAsideOf(fields) }));
+  }
+
+  async read(
+    recipient: string,
+    after: ReadonlyMap<number, Position>,
+    blockMs: number,
+  ): Promise<{ shard: number; position: Position; request: string; outcomes: Outcome[] }[]> {
+    const shards = [...after.keys()];
+    const streams = shards.map((shard) => this.#space.replies(shard, recipient));
+    const answer = (await this.#replies.run(
+      (client) =>
+        client.xread('COUNT', 1_000, 'BLOCK', Math.max(1, blockMs), 'STREAMS', ...streams, ...after.values()),
+      blockMs + limits.readWatchdogMarginMs,
+    )) as [string, RawEntry[]][] | null;
+    const replies: { shard: number; position: Position; request: string; outcomes: Outcome[] }[] = [];
+    for (const [stream, entries] of answer ?? []) {
+      const shard = shards[streams.indexOf(stream)]!;
+      for (const [position, [, request = '', , outcomes = '[]']] of entries)
+        replies.push({ shard, position, request, outcomes: JSON.parse(outcomes) as Outcome[] });
+    }
+    return replies;
+  }
+
+  /** Stops ingress before Redis is full or a journal is longer than it may be; looked at once a second. */
+  async #checkPressure(shard: number): Promise<void> {
+    const now = this.#system.monotonicMs();
+    if (now - this.#pressureCheckedAt > 1_000) {
+      this.#pressureCheckedAt = now;
+      this.#pressure = await this.#connection.run(async (client) => {
+        const [memory, length] = await Promise.all([client.info('memory'), client.xlen(this.#space.shard(shard).journal)]);
+        const number = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(memory)?.[1] ?? 0);
+        const used = number('used_memory');
+        const max = number('maxmemory');
+        if (max > 0 && used > max * limits.memoryIngressStopRatio)
+          return `Redis uses ${used} of ${max} bytes; ingress stops at ${limits.memoryIngressStopRatio * 100} %`;
+        if (length > limits.journalEntriesMax)
+          return `the journal of shard ${shard} has ${length} entries that PostgreSQL does not have yet`;
+        return undefined;
+      });
+    }
+    if (this.#pressure !== undefined) throw new IngressStopped(this.#pressure, 5_000);
+  }
+}

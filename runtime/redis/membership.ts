@@ -1,0 +1,45 @@
+/** Which processes are alive: a sorted set scored by the end of each membership, on the clock of Redis. */
+import type { Log, Membership, System } from '../ports.ts';
+import type { Keyspace } from '../protocol/keys.ts';
+import { Connection, type RedisSettings } from './connection.ts';
+import { settled } from './shardstore.ts';
+
+export interface MembershipOptions {
+  redis: RedisSettings;
+  space: Keyspace;
+  system: System;
+  log: Log;
+}
+
+export class RedisMembership implements Membership {
+  readonly #key: string;
+  readonly #connection: Connection;
+
+  constructor({ redis, space, system, log }: MembershipOptions) {
+    this.#key = space.members;
+    this.#connection = new Connection({ ...redis, name: `${redis.name}-members` }, system, log);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  async join(member: string, ttlMs: number): Promise<string[]> {
+    return this.#connection.run(async (client) => {
+      const [seconds, micros] = await client.time();
+      const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+      const answers = await settled(
+        client
+          .pipeline()
+          .zadd(this.#key, String(now + ttlMs), member)
+          .zremrangebyscore(this.#key, '-inf', String(now))
+          .zrange(this.#key, '0', '-1'),
+      );
+      return (answers[2] as string[]).sort();
+    });
+  }
+
+  async leave(member: string): Promise<void> {
+    await this.#connection.run((client) => client.zrem(this.#key, member));
+  }
+}

@@ -1,0 +1,335 @@
+/** The durable state of shards on Redis: `ShardStore` over streams, hashes and the functions library. */
+import type { Redis } from 'ioredis';
+import { limits } from '../../config/limits.ts';
+import type { Commit, CommitOutcome, Entry, Lease, LeaseOutcome, Log, SetAside, ShardStore, System } from '../ports.ts';
+import { Unavailable } from '../protocol/errors.ts';
+import type { Address } from '../protocol/ids.ts';
+import { comparePositions, positionStart, type Position } from '../protocol/journal.ts';
+import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
+import { Connection, type RedisSettings } from './connection.ts';
+import { encodeCommit } from './encode.ts';
+import { functionName } from './library.ts';
+
+type RawEntry = [id: string, fields: string[] | null];
+type RawStreams = [stream: string, entries: RawEntry[]][] | null;
+
+export interface ShardStoreOptions {
+  redis: RedisSettings;
+  space: Keyspace;
+  /** Readers of the journal that must have an entry before it is trimmed. */
+  journalReaders: readonly string[];
+  system: System;
+  log: Log;
+}
+
+export class RedisShardStore implements ShardStore {
+  readonly #options: ShardStoreOptions;
+  readonly #space: Keyspace;
+  readonly #shared: Connection;
+  /** A blocking read needs a connection of its own. */
+  readonly #readers = new Map<number, Connection>();
+
+  constructor(options: ShardStoreOptions) {
+    this.#options = options;
+    this.#space = options.space;
+    this.#shared = new Connection(options.redis, options.system, options.log);
+  }
+
+  close(): void {
+    this.#shared.close();
+    for (const reader of this.#readers.values()) reader.close();
+    this.#readers.clear();
+  }
+
+  async acquire(shard: number, owner: string, ttlMs: number): Promise<LeaseOutcome> {
+    const keys = this.#space.shard(shard);
+    const [outcome, first, second] = (await this.#shared.run((client) =>
+      client.fcall(functionName('acquire'), 2, keys.lease, keys.commands, owner, ttlMs),
+    )) as [string, string | number, number];
+    switch (outcome) {
+      case 'acquired':
+        return { outcome: 'acquired', lease: { shard, owner, epoch: Number(first) } };
+      case 'held':
+        return { outcome: 'held', owner: String(first), remainingMs: Number(second) };
+      default:
+        throw new Error(`shard ${shard}: the key ${String(first)} is not a stream; another program writes to this Redis`);
+    }
+  }
+
+  async renew(lease: Lease, ttlMs: number): Promise<boolean> {
+    const { lease: key } = this.#space.shard(lease.shard);
+    return (
+      (await this.#shared.run((client) =>
+        client.fcall(functionName('renew'), 1, key, lease.owner, lease.epoch, ttlMs),
+      )) === 1
+    );
+  }
+
+  async release(lease: Lease): Promise<void> {
+    const { lease: key } = this.#space.shard(lease.shard);
+    this.#readers.get(lease.shard)?.close();
+    this.#readers.delete(lease.shard);
+    await this.#shared.run((client) => client.fcall(functionName('release'), 1, key, lease.owner, lease.epoch));
+  }
+
+  async open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Position> }> {
+    const keys = this.#space.shard(lease.shard);
+    const [mailboxes, relayed] = await this.#shared.run((client) =>
+      Promise.all([client.smembers(keys.mailboxes), client.hgetall(keys.relayed)]),
+    );
+    await this.#repair(lease.shard, mailboxes);
+    return {
+      mailboxes,
+      relayed: new Map(Object.entries(relayed).map(([source, position]) => [Number(source), position])),
+    };
+  }
+
+  async read(lease: Lease, mailboxes: readonly string[], count: number, blockMs: number): Promise<Entry[]> {
+    const streams = this.#streams(lease.shard, mailboxes);
+    try {
+      const answer = (await this.#reader(lease).run(
+        (client) =>
+          client.xreadgroup(
+            'GROUP',
+            runtimeGroup,
+            lease.owner,
+            'COUNT',
+            count,
+            'BLOCK',
+            Math.max(1, Math.ceil(blockMs)),
+            'STREAMS',
+            ...streams,
+            ...streams.map(() => '>'),
+          ),
+        blockMs + limits.readWatchdogMarginMs,
+      )) as RawStreams;
+      return this.#entries(lease.shard, mailboxes, answer);
+    } catch (error) {
+      if (!isLostGroup(error)) throw error;
+      this.#options.log.error(
+        { shard: lease.shard },
+        'a stream or its group vanished from Redis; made anew, what stood in a deleted stream is lost',
+      );
+      await this.#repair(lease.shard, mailboxes);
+      return [];
+    }
+  }
+
+  async claim(lease: Lease, mailboxes: readonly string[], count: number): Promise<Entry[]> {
+    const streams = this.#streams(lease.shard, mailboxes);
+    const answers = await this.#shared.run((client) => {
+      const pipeline = client.pipeline();
+      for (const stream of streams)
+        pipeline.xautoclaim(stream, runtimeGroup, lease.owner, 0, '0-0', 'COUNT', Math.max(1, count));
+      return pipeline.exec();
+    });
+    const found: [string, RawEntry[]][] = [];
+    let lost: Error | undefined;
+    for (const [index, [error, answer]] of (answers ?? []).entries()) {
+      if (error) lost = error;
+      else found.push([streams[index]!, (answer as [string, RawEntry[]])[1]]);
+    }
+    if (lost) {
+      if (!lost.message.startsWith('NOGROUP')) throw lost;
+      await this.#repair(lease.shard, mailboxes);
+    }
+    return this.#entries(lease.shard, mailboxes, found);
+  }
+
+  async dueTimers(
+    lease: Lease,
+    now: number,
+    count: number,
+  ): Promise<{ due: { key: string; dueMs: number }[]; nextMs: number | undefined }> {
+    const { timers } = this.#space.shard(lease.shard);
+    const answer = await this.#shared.run((client) => client.zrange(timers, '0', String(count), 'WITHSCORES'));
+    const due: { key: string; dueMs: number }[] = [];
+    for (let index = 0; index + 1 < answer.length; index += 2) {
+      const dueMs = Number(answer[index + 1]);
+      if (dueMs > now || due.length === count) return { due, nextMs: dueMs };
+      due.push({ key: answer[index]!, dueMs });
+    }
+    return { due, nextMs: undefined };
+  }
+
+  async load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>> {
+    const { snapshots } = this.#space.shard(shard);
+    const texts = await this.#shared.run((client) => client.hmget(snapshots, ...addresses));
+    const loaded = new Map<Address, string>();
+    for (const [index, text] of texts.entries()) if (text !== null) loaded.set(addresses[index]!, text);
+    return loaded;
+  }
+
+  async scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }> {
+    const { snapshots } = this.#space.shard(shard);
+    const [next, flat] = await this.#shared.run((client) => client.hscan(snapshots, cursor, 'COUNT', limits.scanCount));
+    const page: [Address, string][] = [];
+    for (let index = 0; index + 1 < flat.length; index += 2) page.push([flat[index] as Address, flat[index + 1]!]);
+    return { cursor: next, done: next === '0', snapshots: page };
+  }
+
+  async setAsideEntries(shard: number, ids: readonly Position[]): Promise<Map<Position, SetAside>> {
+    const { setAside } = this.#space.shard(shard);
+    const found = new Map<Position, SetAside>();
+    for (const id of ids) {
+      const [entry] = (await this.#shared.run((client) => client.xrange(setAside, id, id))) as RawEntry[];
+      if (entry) found.set(id, setAsideOf(entry[1] ?? []));
+    }
+    return found;
+  }
+
+  async commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome> {
+    const { keys, args } = encodeCommit(this.#space, lease.shard, lease.epoch, sequence, commit);
+    const [outcome, detail] = (await this.#shared.run((client) =>
+      client.fcall(functionName('commit'), keys.length, ...keys, ...args),
+    )) as [string, string | number];
+    switch (outcome) {
+      case 'committed':
+      case 'repeated':
+        return { outcome: 'committed', repeated: outcome === 'repeated', journal: String(detail) || undefined };
+      case 'stale':
+        return { outcome: 'stale', epoch: Number(detail) };
+      case 'gap':
+        return { outcome: 'gap', expected: Number(detail) };
+      default:
+        return { outcome: 'damaged', detail: String(detail) };
+    }
+  }
+
+  async outbound(shard: number, count: number): Promise<{ id: Position; shard: number; envelope: string }[]> {
+    const { outbound } = this.#space.shard(shard);
+    const entries = (await this.#shared.run((client) => client.xrange(outbound, '-', '+', 'COUNT', count))) as RawEntry[];
+    return entries.map(([id, fields]) => {
+      const [, target = '', , envelope = ''] = fields ?? [];
+      return { id, shard: Number(target), envelope };
+    });
+  }
+
+  async deliver(source: number, entries: readonly { id: Position; shard: number; envelope: string }[]): Promise<void> {
+    await this.#shared.run((client) =>
+      settled(
+        entries.reduce(
+          (pipeline, { id, shard, envelope }) =>
+            pipeline.xadd(
+              this.#space.shard(shard).commands,
+              '*',
+              'relayed',
+              envelope,
+              'source',
+              source,
+              'sequence',
+              id,
+            ),
+          client.pipeline(),
+        ),
+      ),
+    );
+  }
+
+  async removeOutbound(shard: number, ids: readonly Position[]): Promise<void> {
+    if (ids.length > 0) await this.#shared.run((client) => client.xdel(this.#space.shard(shard).outbound, ...ids));
+  }
+
+  async tidy(lease: Lease, mailboxes: readonly string[]): Promise<{ journalTrimmed: number; inboxTrimmed: number }> {
+    const keys = this.#space.shard(lease.shard);
+    const stored = await this.#shared.run((client) => client.hgetall(keys.readers));
+    // Below what every reader has, and never what a live follower may still want.
+    let oldest = `${this.#options.system.now() - limits.journalKeepMs}-0`;
+    for (const reader of this.#options.journalReaders) {
+      const position = stored[reader] ?? positionStart;
+      if (comparePositions(position, oldest) < 0) oldest = position;
+    }
+    const journalTrimmed = await this.#shared.run((client) => client.xtrim(keys.journal, 'MINID', '~', oldest));
+    let inboxTrimmed = 0;
+    for (const mailbox of mailboxes) inboxTrimmed += await this.#tidyInbox(this.#space.inbox(lease.shard, mailbox));
+    await this.#removeIdleConsumers(keys.commands, lease.owner);
+    return { journalTrimmed, inboxTrimmed };
+  }
+
+  /** Messages that the agent has taken over are not needed any more. */
+  async #tidyInbox(inbox: string): Promise<number> {
+    return this.#shared.run(async (client) => {
+      const groups = (await client.xinfo('GROUPS', inbox).catch(() => [])) as unknown[][];
+      const group = groups.map(pairs).find((entry) => entry['name'] === agentGroup);
+      if (!group) return 0;
+      const delivered = String(group['last-delivered-id']);
+      const [count, lowest] = (await client.xpending(inbox, agentGroup)) as [number, string | null];
+      const oldest = count > 0 && lowest ? lowest : afterPosition(delivered);
+      return client.xtrim(inbox, 'MINID', '~', oldest);
+    });
+  }
+
+  /** A consumer with pending entries is never deleted: that would lose them. */
+  async #removeIdleConsumers(stream: string, own: string): Promise<void> {
+    await this.#shared.run(async (client) => {
+      const consumers = (await client.xinfo('CONSUMERS', stream, runtimeGroup)) as unknown[][];
+      for (const consumer of consumers.map(pairs))
+        if (consumer['name'] !== own && consumer['pending'] === 0 && Number(consumer['idle']) > 10 * limits.leaseTtlMs)
+          await client.xgroup('DELCONSUMER', stream, runtimeGroup, String(consumer['name']));
+    });
+  }
+
+  async #repair(shard: number, mailboxes: readonly string[]): Promise<void> {
+    const streams = this.#streams(shard, mailboxes);
+    await this.#shared.run((client) => client.fcall(functionName('groups'), streams.length, ...streams, runtimeGroup));
+    const inboxes = mailboxes.map((mailbox) => this.#space.inbox(shard, mailbox));
+    if (inboxes.length > 0)
+      await this.#shared.run((client) => client.fcall(functionName('groups'), inboxes.length, ...inboxes, agentGroup));
+  }
+
+  #reader(lease: Lease): Connection {
+    let reader = this.#readers.get(lease.shard);
+    if (!reader) {
+      const { redis, system, log } = this.#options;
+      reader = new Connection({ ...redis, name: `${redis.name}-shard-${lease.shard}` }, system, log);
+      this.#readers.set(lease.shard, reader);
+    }
+    return reader;
+  }
+
+  #streams(shard: number, mailboxes: readonly string[]): string[] {
+    return [this.#space.shard(shard).commands, ...mailboxes.map((mailbox) => this.#space.outbox(shard, mailbox))];
+  }
+
+  #entries(shard: number, mailboxes: readonly string[], answer: RawStreams): Entry[] {
+    if (!answer) return [];
+    const { commands } = this.#space.shard(shard);
+    const sources = new Map(mailboxes.map((mailbox) => [this.#space.outbox(shard, mailbox), { outbox: mailbox }]));
+    const entries: Entry[] = [];
+    for (const [stream, list] of answer) {
+      const source = stream === commands ? 'commands' : sources.get(stream);
+      if (source === undefined) continue;
+      for (const [id, fields] of list) entries.push({ source, id, fields: fields ?? [] });
+    }
+    return entries;
+  }
+}
+
+export function setAsideOf(fields: readonly string[]): SetAside {
+  const [, source = '', , entry = '', , reason = '', , detail = '', , text = '[]'] = fields;
+  return { source, entry, reason, detail, fields: text };
+}
+
+/** Runs a pipeline whose every command must succeed. */
+export async function settled(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
+  const answers = (await pipeline.exec()) ?? [];
+  return answers.map(([error, answer]) => {
+    if (error) throw error;
+    return answer;
+  });
+}
+
+function isLostGroup(error: unknown): boolean {
+  return error instanceof Unavailable && /NOGROUP|UNBLOCKED/.test(error.message);
+}
+
+function pairs(flat: readonly unknown[]): Record<string, unknown> {
+  const entry: Record<string, unknown> = {};
+  for (let index = 0; index + 1 < flat.length; index += 2) entry[String(flat[index])] = flat[index + 1];
+  return entry;
+}
+
+function afterPosition(position: Position): Position {
+  const [ms = '0', sequence = '0'] = position.split('-');
+  return `${ms}-${Number(sequence) + 1}`;
+}
