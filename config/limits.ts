@@ -58,7 +58,6 @@ export const limits = {
   readWatchdogMarginMs: 1_500,
   callDeadlineMs: 5_000,
   leaseTtlMs: 10_000,
-  leaseRenewEveryMs: 3_000,
   memberTtlMs: 10_000,
   balanceEveryMs: 1_000,
   pendingSweepEveryMs: 5_000,
@@ -98,9 +97,9 @@ function related(holds: boolean, relation: string): void {
   if (!holds) throw new Error(`config/limits.ts: ${relation} does not hold`);
 }
 
-related(limits.leaseRenewEveryMs * 3 < limits.leaseTtlMs, 'three renewals fit in one lease');
+related(limits.balanceEveryMs * 3 < limits.leaseTtlMs, 'three renewals fit in one lease');
 related(limits.callDeadlineMs < limits.leaseTtlMs, 'a call ends before the lease does');
-related(limits.readBlockMs < limits.leaseRenewEveryMs, 'a blocking read ends before the next renewal');
+related(limits.readBlockMs + limits.readWatchdogMarginMs < limits.leaseTtlMs, 'a read ends before the lease does');
 related(limits.snapshotBytesMax >= 2 * limits.payloadBytesMax, 'a snapshot holds parameters and a result');
 related(limits.entryBytesMax >= 2 * limits.snapshotBytesMax, 'an entry holds a task with parameters and result');
 related(limits.requestBytesMax > limits.payloadBytesMax, 'a request holds the largest parameters');

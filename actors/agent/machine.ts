@@ -41,6 +41,8 @@ export const agentDefaults = {
   lostForgottenMs: 86_400_000,
   retiredForgottenMs: 600_000,
   registeringMs: 10_000,
+  /** Signs of life closer together than this are one. */
+  seenEveryMs: 1_000,
 } as const;
 
 function fleet(context: AgentContext, self: string, type: 'admit' | 'leave'): Effect {
@@ -295,6 +297,10 @@ export const agentDefinition: Definition = {
     event['generation'] !== undefined && event['generation'] !== actor.context['generation']
       ? 'old-generation'
       : undefined,
+  passOver: (context, event, nowMs) =>
+    event.type === 'seen' &&
+    nowMs - Number(context['seenAt']) < agentDefaults.seenEveryMs &&
+    (event['generation'] === undefined || event['generation'] === context['generation']),
   merge: {
     occupy: (waiting, later) => joined(waiting, later),
     release: (waiting, later) => joined(waiting, later),

@@ -131,7 +131,9 @@ class Batch {
 
   #take(intake: Intake): void {
     const { entry } = intake;
-    if (!intake.redriven) {
+    if (intake.clearsTimer !== undefined) {
+      this.#commit.timersCleared.add(intake.clearsTimer);
+    } else if (!intake.redriven) {
       const acks = this.#commit.acks.get(entry.source);
       if (acks) acks.push(entry.id);
       else this.#commit.acks.set(entry.source, [entry.id]);
@@ -166,6 +168,8 @@ class Batch {
     if (target.shard !== world.shard)
       return this.#setAsideEnvelope(envelope, 'foreign-shard', `${envelope.to} does not live in shard ${world.shard}`);
     const actor = world.actors.get(envelope.to) ?? undefined;
+    if (actor && envelope.origin === 'report' && definition.passOver?.(actor.snapshot.context as never, envelope.event!, this.#now))
+      return { outcome: 'duplicate', to: envelope.to, revision: actor.revision, state: stateOf(actor) };
     const decision = step(definition, actor, envelope, this.#now);
     switch (decision.outcome) {
       case 'applied': {

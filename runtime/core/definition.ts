@@ -48,6 +48,8 @@ export interface Definition {
   genesis?: (id: string) => JsonObject;
   /** Reason code of a refusal, where the machine knows better than `not-legal-now` (a stale token, say). */
   refusal?: (actor: ActorView, event: MachineEvent) => string | undefined;
+  /** Whether a report would tell the actor nothing new: passed over, so that chatter costs neither steps nor history. */
+  passOver?: (context: JsonObject, event: MachineEvent, nowMs: number) => boolean;
   /** Joins an event that waits for an actor with a later one of the same type, so that a batch costs one transition. */
   merge?: Readonly<Record<string, (waiting: MachineEvent, later: MachineEvent) => MachineEvent>>;
   /** Milliseconds that the snapshot of a finished actor stays in Redis; Infinity keeps it. */

@@ -22,6 +22,8 @@ export interface Intake {
   relayed?: { source: number; position: Position };
   /** Set-aside entries to take up again; the host fetches them before the decision. */
   redrive?: Position[];
+  /** A timer that is cleared whatever comes of it. */
+  clearsTimer?: string;
   /** The set-aside entry that this intake takes up again. */
   redriven?: Position;
 }

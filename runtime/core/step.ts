@@ -87,9 +87,11 @@ export function step(
       return actor && isDone(actor) ? { outcome: 'retired' } : refused('not-legal-now', 'the actor lives', []);
     if (actor) return advance(definition, actor, envelope, event, nowMs);
     if (!definition.genesis) return refused('unknown-actor', `there is no ${envelope.to}`, []);
-    const born = create(definition, envelope, nowMs, definition.genesis(idOf(envelope)));
+    const birth: Envelope = { id: envelope.id, to: envelope.to, origin: 'actor' };
+    const born = create(definition, birth, nowMs, definition.genesis(idOf(envelope)));
     if (born.outcome !== 'applied') return born;
-    const told = advance(definition, born.actor, envelope, event, nowMs);
+    // Birth and first event are one record, so they are one revision.
+    const told = advance(definition, { ...born.actor, revision: 0 }, envelope, event, nowMs);
     return told.outcome === 'applied' ? { ...told, effects: [...born.effects, ...told.effects] } : told;
   } catch (error) {
     return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(error) };

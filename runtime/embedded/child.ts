@@ -46,8 +46,6 @@ export interface ChildOptions {
   /** For messages: `Redis`, `PostgreSQL`. */
   name: string;
   command: readonly string[];
-  /** Put in front of the command and of its guards, as to change the user. */
-  prefix?: readonly string[];
   dataDir: string;
   env: NodeJS.ProcessEnv;
   /** What the kernel sends to the server when this process ends. */
@@ -86,15 +84,22 @@ async function tail(path: string, start: number): Promise<string> {
   }
 }
 
+/**
+ * Words to put in front of a command that must end with this process. The kernel forgets them when the command changes
+ * its user: a command that does so needs them once more behind that change.
+ */
+export async function deathGuard(signal: 'KILL' | 'QUIT'): Promise<string[]> {
+  return (await haveGuardTools()) ? ['setpriv', '--pdeathsig', signal] : [];
+}
+
 /** Starts the process and returns at once; `awaitReady` tells when it serves. Rejects if it cannot be spawned. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const guards = (await haveGuardTools())
-    ? [
-        ...['setpriv', '--pdeathsig', options.deathSignal],
-        ...['flock', '-w', String(LOCK_WAIT_SECONDS), '-E', String(LOCK_BUSY_EXIT), '-F', options.lockFile],
-      ]
-    : [];
-  const [file = '', ...args] = [...(options.prefix ?? []), ...guards, ...options.command];
+  const flock = ['flock', '-w', String(LOCK_WAIT_SECONDS), '-E', String(LOCK_BUSY_EXIT), '-F', options.lockFile];
+  const [file = '', ...args] = [
+    ...(await deathGuard(options.deathSignal)),
+    ...((await haveGuardTools()) ? flock : []),
+    ...options.command,
+  ];
   const log = openLog(options.logFile);
   let child: ChildProcess;
   try {

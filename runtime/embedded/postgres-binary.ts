@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { access, chmod, mkdir, readFile, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { userInfo } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { EmbeddedServerError } from './error.ts';
@@ -84,13 +85,24 @@ const nobody = [
   ...['--inh-caps=+dac_override', '--ambient-caps=+dac_override'],
 ];
 
+/** initdb refuses a user without a name, as containers with an arbitrary user id have it. */
+function hasName(): boolean {
+  try {
+    return userInfo().username !== '';
+  } catch {
+    // The lookup throws for an unknown id.
+    return false;
+  }
+}
+
 /**
  * PostgreSQL refuses to run as root. In a user namespace it sees itself as nobody while its files stay root's; where
  * namespaces are forbidden (as in many containers) it runs as nobody, who then owns the data.
  */
 export async function findRunAs(wanted?: RunAs['mode']): Promise<RunAs> {
   const uid = process.getuid?.();
-  if (uid !== 0) return { mode: 'self', prefix: [], uid };
+  if (uid !== 0 && (hasName() || !(await works(namespace)))) return { mode: 'self', prefix: [], uid };
+  if (uid !== 0) return { mode: 'namespace', prefix: namespace, uid };
   if (wanted !== 'nobody' && (await works(namespace))) return { mode: 'namespace', prefix: namespace, uid: 0 };
   if (await works(nobody)) return { mode: 'nobody', prefix: nobody, uid: NOBODY };
   throw new EmbeddedServerError(

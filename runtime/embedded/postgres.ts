@@ -5,11 +5,11 @@
 import { execFile } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { awaitReady, portTakenError, startChild, stopChild } from './child.ts';
+import { awaitReady, deathGuard, portTakenError, startChild, stopChild } from './child.ts';
 import type { Child, Exit } from './child.ts';
 import { EmbeddedServerError } from './error.ts';
 import { freePort, portTaken } from './ports.ts';
@@ -53,10 +53,21 @@ export interface RunningPostgres {
   kill(signal?: NodeJS.Signals): Promise<void>;
 }
 
-/** Gives the tree to the user of the server: the data may come from a run under another mode. */
-async function own(path: string, as: RunAs): Promise<void> {
-  if (process.getuid?.() !== 0 || as.uid === undefined) return;
-  if ((await stat(path)).uid !== as.uid) await run('chown', ['-R', `${as.uid}:${as.uid}`, path]);
+/**
+ * Runs under the lock, so that it never touches the data of a running server: `sh -c PREPARE sh CLUSTER PIDFILE UID
+ * COMMAND...`. A pid file that is there then is a killed server's; left alone it keeps PostgreSQL from starting as soon
+ * as some other process has got that pid. The files may belong to the user of a run in another mode.
+ */
+const PREPARE = [
+  'rm -f "$2"',
+  'if [ -n "$3" ]; then find "$1" ! -user "$3" -exec chown -h "$3:$3" {} + || exit 1; fi',
+  'shift 3',
+  'exec "$@"',
+].join('\n');
+
+/** The user id that the files must have, or nothing when we are not root and could not change it. */
+function ownerOfData(as: RunAs): string {
+  return process.getuid?.() === 0 && as.uid !== undefined ? String(as.uid) : '';
 }
 
 /** Puts a finished folder in its place; false when somebody else was first. */
@@ -76,7 +87,8 @@ async function initCluster(cluster: string, programs: PostgresPrograms, as: RunA
   try {
     const password = join(work, 'password');
     await storedSecret(password);
-    await own(work, as);
+    const owner = ownerOfData(as);
+    if (owner !== '') await run('chown', ['-R', `${owner}:${owner}`, work]);
     const [file = '', ...args] = [
       ...as.prefix,
       ...[programs.initdb, '-D', join(work, 'data'), '-U', USER, '--pwfile', password, '--auth=scram-sha-256'],
@@ -115,7 +127,6 @@ async function ensureCluster(options: PostgresOptions, programs: PostgresProgram
       await copyCluster(template, cluster);
     }
   }
-  await own(cluster, as);
   return cluster;
 }
 
@@ -184,14 +195,11 @@ async function startOn(
     ...(options.fsync === false ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),
     ...options.settings,
   };
-  // Whoever holds the lock is the only server on this data, so a pid file that is there is a killed server's. Left
-  // alone it keeps PostgreSQL from starting as soon as some other process has got that pid.
-  const script = 'rm -f "$1"; shift; exec "$@"';
   const child = await startChild({
     name: 'PostgreSQL',
-    prefix: as.prefix,
     command: [
-      ...['sh', '-c', script, 'sh', pidFile, programs.postgres, '-D', data],
+      ...['sh', '-c', PREPARE, 'sh', cluster, pidFile, ownerOfData(as)],
+      ...[...as.prefix, ...(await deathGuard('QUIT')), programs.postgres, '-D', data],
       ...Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`]),
     ],
     dataDir: cluster,

@@ -71,7 +71,9 @@ async function cached(copyDir: string, source: 'cache' | 'apt'): Promise<Trial> 
 
 function notFound(reasons: readonly string[]): EmbeddedServerError {
   const mend =
-    process.platform === 'darwin' ? 'brew install redis' : 'sudo apt-get update && sudo apt-get install -y redis-server';
+    process.platform === 'darwin'
+      ? 'brew install redis'
+      : 'sudo apt-get update && sudo apt-get install -y redis-server';
   return new EmbeddedServerError(
     'not-found',
     `No Redis server (${MAJOR_MIN}.0 or newer) could be found or downloaded.\n` +

@@ -10,6 +10,7 @@ import { evenly } from './language.ts';
 const sentencesMax = 400;
 const sentenceCharactersMax = 400;
 const sentenceWordsMin = 5;
+const sentenceWordsMax = 50;
 const damping = 0.85;
 const rounds = 30;
 const settled = 1e-4;
@@ -45,6 +46,8 @@ export function summary(sentences: readonly Sentence[], language: string, count:
 function eligible(sentences: readonly Sentence[], count: number): { sentence: Sentence; index: number }[] {
   const all = sentences.map((sentence, index) => ({ sentence, index }));
   const whole = all.filter(({ sentence }) => sentence.closed && sentence.words.length >= sentenceWordsMin);
+  const readable = whole.filter(({ sentence }) => sentence.words.length <= sentenceWordsMax);
+  if (readable.length >= count) return readable;
   if (whole.length >= count) return whole;
   const long = all.filter(({ sentence }) => sentence.closed || sentence.words.length >= sentenceWordsMin);
   return long.length > 0 ? long : all;

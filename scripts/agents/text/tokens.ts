@@ -47,12 +47,15 @@ export function sentencesOf(text: string): Sentence[] {
 /** @param block prose without line breaks */
 function blockSentences(block: string): string[] {
   const pieces: string[] = [];
-  let open = '';
-  const take = (piece: string) => {
-    open += piece;
-    if (abbreviation.test(open.slice(-16))) return;
-    if (open.trim() !== '') pieces.push(open.trim());
-    open = '';
+  let open: string[] = [];
+  const flush = () => {
+    const sentence = open.join('').trim();
+    if (sentence !== '') pieces.push(sentence);
+    open = [];
+  };
+  const take = (segment: string) => {
+    open.push(segment);
+    if (!abbreviation.test(segment.slice(-16))) flush();
   };
   let position = 0;
   let size = windowCharacters;
@@ -68,7 +71,7 @@ function blockSentences(block: string): string[] {
     }
     size = complete.length === 0 ? size * 2 : windowCharacters;
   }
-  if (open.trim() !== '') pieces.push(open.trim());
+  flush();
   return pieces;
 }
 

@@ -1,0 +1,184 @@
+/**
+ * Which shards this process runs. Processes see one another by their memberships; each takes its fair share of the shards
+ * whose lease is free or has run out, gives back what it has too many of, and renews what it has. Nobody assigns: the lease
+ * in Redis decides, and its epoch refuses whoever is late (R5).
+ */
+import { limits } from '../../config/limits.ts';
+import type { LaneStatus, Membership, Service, ShardStore } from '../ports.ts';
+import { Unavailable } from '../protocol/errors.ts';
+import { hash32 } from '../protocol/ids.ts';
+import { Relay } from './relay.ts';
+import { Shard, type ShardSettings } from './shard.ts';
+import { Tenure } from './tenure.ts';
+
+export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
+  store: ShardStore;
+  membership: Membership;
+  shards: number;
+  /** Name of this process start; never used again by another. */
+  owner: string;
+  /** Services that run for a shard while it is held, such as its projector. */
+  attach: (shard: number) => (Service & { kick?: () => void })[];
+}
+
+interface Held {
+  tenure: Tenure;
+  shard: Shard;
+  relay: Relay;
+  attached: (Service & { kick?: () => void })[];
+  running: Promise<void>;
+  tidyAtMs: number;
+}
+
+export class Supervisor implements Service {
+  readonly #settings: SupervisorSettings;
+  readonly #held = new Map<number, Held>();
+  readonly #stopping = new AbortController();
+  #running: Promise<void> | undefined;
+  #away = false;
+
+  constructor(settings: SupervisorSettings) {
+    this.#settings = settings;
+  }
+
+  /** Resolves when the first look at the shards is over. */
+  async start(): Promise<void> {
+    if (this.#running) return;
+    await this.#turn();
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#running;
+    const { membership, owner, log } = this.#settings;
+    await Promise.all([...this.#held.keys()].map((shard) => this.#giveBack(shard)));
+    await membership.leave(owner).catch((error: unknown) => {
+      log.warn({ error: String(error) }, 'could not leave the membership; it runs out by itself');
+    });
+  }
+
+  get shards(): number[] {
+    return [...this.#held.keys()].sort((left, right) => left - right);
+  }
+
+  lanes(): LaneStatus[] {
+    return [...this.#held.values()].flatMap(({ shard }) => shard.lanes());
+  }
+
+  /** The longest time that a held shard has not come round, in milliseconds; 0 when none is held. */
+  get readAgeMs(): number {
+    return Math.max(0, ...[...this.#held.values()].map(({ shard }) => shard.readAgeMs));
+  }
+
+  async #run(): Promise<void> {
+    const { system } = this.#settings;
+    while (!this.#stopping.signal.aborted) {
+      await system.sleep(limits.balanceEveryMs, this.#stopping.signal);
+      if (!this.#stopping.signal.aborted) await this.#turn();
+    }
+  }
+
+  async #turn(): Promise<void> {
+    const { log } = this.#settings;
+    try {
+      await this.#balance();
+      await this.#tidy();
+      if (this.#away) log.info({}, 'store is back');
+      this.#away = false;
+    } catch (error) {
+      if (!this.#away) log.warn({ error: String(error) }, 'store away: leases cannot be renewed');
+      this.#away = true;
+      if (!(error instanceof Unavailable)) log.error({ error: String(error) }, 'supervisor failed');
+    }
+  }
+
+  async #balance(): Promise<void> {
+    const { membership, owner, shards } = this.#settings;
+    await this.#renew();
+    const members = await membership.join(owner, limits.memberTtlMs);
+    const share = Math.ceil(shards / Math.max(1, members.length));
+    const extra = [...this.#held.keys()].slice(share);
+    await Promise.all(extra.map((shard) => this.#giveBack(shard)));
+    if (this.#held.size >= share) return;
+    // Everybody starts elsewhere, so that processes which start together do not ask for the same shards.
+    const first = hash32(owner) % shards;
+    for (let offset = 0; offset < shards && this.#held.size < share; offset++) {
+      const shard = (first + offset) % shards;
+      if (!this.#held.has(shard)) await this.#take(shard);
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { store, system } = this.#settings;
+    await Promise.all(
+      [...this.#held.values()].map(async ({ tenure }) => {
+        const sentAtMs = system.monotonicMs();
+        if (await store.renew(tenure.lease, limits.leaseTtlMs)) tenure.renewed(sentAtMs);
+        else tenure.end();
+      }),
+    );
+  }
+
+  async #take(shard: number): Promise<void> {
+    const { store, system, owner, attach, log } = this.#settings;
+    const sentAtMs = system.monotonicMs();
+    const outcome = await store.acquire(shard, owner, limits.leaseTtlMs);
+    if (outcome.outcome === 'held') return;
+    const tenure = new Tenure(outcome.lease, sentAtMs, system);
+    const relay = new Relay(shard, store, system, log);
+    const attached = attach(shard);
+    const runner = new Shard(
+      {
+        ...this.#settings,
+        committed: (_shard, commit) => {
+          if (commit.outbound.length > 0) relay.kick();
+          if (commit.journal !== undefined) for (const service of attached) service.kick?.();
+        },
+      },
+      tenure,
+    );
+    await relay.start();
+    for (const service of attached) await service.start();
+    log.info({ shard, epoch: outcome.lease.epoch }, 'shard taken');
+    const held: Held = { tenure, shard: runner, relay, attached, running: Promise.resolve(), tidyAtMs: 0 };
+    held.running = runner
+      .run()
+      .catch((error: unknown) => {
+        log.error({ shard, error: String(error) }, 'shard loop ended by a bug');
+      })
+      .then(async () => {
+        if (this.#held.get(shard) === held) {
+          this.#held.delete(shard);
+          log.warn({ shard, epoch: tenure.lease.epoch }, 'shard lost');
+        }
+        tenure.end();
+        await relay.stop();
+        await Promise.all(attached.map((service) => service.stop()));
+      });
+    this.#held.set(shard, held);
+  }
+
+  async #giveBack(shard: number): Promise<void> {
+    const held = this.#held.get(shard);
+    if (!held) return;
+    this.#held.delete(shard);
+    held.shard.stop();
+    await held.running;
+    await this.#settings.store.release(held.tenure.lease).catch((error: unknown) => {
+      this.#settings.log.warn({ shard, error: String(error) }, 'lease not released; it runs out by itself');
+    });
+    this.#settings.log.info({ shard }, 'shard given back');
+  }
+
+  /** The janitor's round: one shard at a time, each every few seconds. */
+  async #tidy(): Promise<void> {
+    const { store, system } = this.#settings;
+    const now = system.monotonicMs();
+    for (const held of this.#held.values()) {
+      if (now < held.tidyAtMs) continue;
+      held.tidyAtMs = now + limits.janitorEveryMs;
+      await store.tidy(held.tenure.lease, held.shard.mailboxes);
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/** One holding of a shard's lease, timed on the holder's own monotonic clock from the moment the renewal was SENT. */
+import { limits } from '../../config/limits.ts';
+import type { Lease, System } from '../ports.ts';
+
+/** Thrown where work stops because the shard is, or may be, another process's by now. */
+export class LeaseLost extends Error {
+  constructor(shard: number, why: string) {
+    super(`shard ${shard}: ${why}`);
+    this.name = 'LeaseLost';
+  }
+}
+
+export class Tenure {
+  readonly lease: Lease;
+  readonly #system: System;
+  readonly #ended = new AbortController();
+  #validUntilMs: number;
+
+  constructor(lease: Lease, sentAtMs: number, system: System) {
+    this.lease = lease;
+    this.#system = system;
+    this.#validUntilMs = sentAtMs + limits.leaseTtlMs * 0.9;
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  renewed(sentAtMs: number): void {
+    this.#validUntilMs = sentAtMs + limits.leaseTtlMs * 0.9;
+  }
+
+  /** Whether this process may still believe that the shard is its own. Redis has the last word (R5). */
+  get holds(): boolean {
+    return !this.#ended.signal.aborted && this.#system.monotonicMs() < this.#validUntilMs;
+  }
+
+  end(): void {
+    this.#ended.abort();
+  }
+}

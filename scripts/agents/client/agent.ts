@@ -1,0 +1,240 @@
+/**
+ * An agent in TypeScript: registers over REST, takes assignments from its inbox stream, reports on its outbox stream.
+ *
+ * It keeps the promises that the protocol asks for: work is taken over before it is acknowledged, every report quotes
+ * the token of its attempt, an attempt ends with exactly one final report, and heartbeats name what runs. When the server
+ * has given the agent up, it registers anew, as a new generation, and forgets what it did before.
+ */
+import { Attempts, type Handler } from './attempts.ts';
+import { pause } from './connection.ts';
+import { beatUntil } from './heartbeat.ts';
+import { readInbox } from './inbox.ts';
+import { silent, type AgentLog } from './log.ts';
+import type { Assignment, InboxMessage } from './message.ts';
+import { register, type Registration, type RegistrationRequest } from './registration.ts';
+import { openReporter, type Report, type Reporter } from './reporter.ts';
+
+export type { Handler, Progress, Task } from './attempts.ts';
+
+export interface AgentOptions {
+  /** Base address of the server, for example `http://127.0.0.1:8000`. */
+  api: string;
+  /** Bearer token with the right to register agents. */
+  token: string;
+  type: string;
+  /** Attempts that run at the same time. */
+  slots?: number;
+  /** Stable id; without it the server makes one. */
+  id?: string;
+  capabilities?: readonly string[];
+  labels?: Readonly<Record<string, string | number>>;
+  version?: string;
+  handler: Handler;
+  /** Instead of the address that the registration names. */
+  redisUrl?: string;
+  logger?: AgentLog;
+  /** How long `stop` waits for running work before it gives it back. */
+  stopGraceMs?: number;
+}
+
+export interface Agent {
+  /** Resolves when the agent is registered and reads its inbox. Rejects when the server refuses it for good. */
+  start(): Promise<void>;
+  /** Idempotent. Finishes what runs (up to the grace), gives the rest back, says goodbye. */
+  stop(): Promise<void>;
+  /** Resolves when the agent has stopped, by `stop` or because the server said so. */
+  readonly stopped: Promise<void>;
+  /** Id and generation while registered. */
+  readonly identity: { id: string; generation: number } | undefined;
+}
+
+const stopGraceDefaultMs = 10_000;
+const abortGraceMs = 1_000;
+const goodbyeDeadlineMs = 3_000;
+const registerRetryMinMs = 250;
+const registerRetryMaxMs = 5_000;
+
+/** Everything of one generation; it ends as a whole. */
+interface Session {
+  registration: Registration;
+  reporter: Reporter;
+  attempts: Attempts;
+  reading: AbortController;
+  beating: AbortController;
+  running: Promise<unknown>;
+  draining: boolean;
+}
+
+export function createAgent(options: AgentOptions): Agent {
+  const log = options.logger ?? silent;
+  const leaving = new AbortController();
+  let session: Session | undefined;
+  let id = options.id;
+  let starting: Promise<void> | undefined;
+  let stopping: Promise<void> | undefined;
+  let renewing: Promise<void> | undefined;
+  let announceStopped: () => void = () => undefined;
+  const stopped = new Promise<void>((resolve) => (announceStopped = resolve));
+
+  function request(): RegistrationRequest {
+    const { type, slots = 1, capabilities, labels, version } = options;
+    return {
+      type,
+      slots,
+      ...(capabilities ? { capabilities } : {}),
+      ...(labels ? { labels } : {}),
+      ...(version ? { version } : {}),
+      ...(id ? { id } : {}),
+    };
+  }
+
+  /** Tries until the server takes it, refuses it, or the agent leaves. */
+  async function registered(): Promise<Registration | undefined> {
+    for (let waitMs = registerRetryMinMs; !leaving.signal.aborted; waitMs = Math.min(waitMs * 2, registerRetryMaxMs)) {
+      const answer = await register(options.api, options.token, request());
+      if (answer.outcome === 'registered') return answer.registration;
+      if (answer.outcome === 'refused') throw new Error(`the agent cannot register: ${answer.reason}`);
+      log.warn({ reason: answer.reason, retryInMs: waitMs }, 'the registration waits');
+      await pause(waitMs, leaving.signal);
+    }
+    return undefined;
+  }
+
+  function open(registration: Registration): Session {
+    id = registration.id;
+    const redisUrl = options.redisUrl ?? registration.redisUrl;
+    const { outbox, inbox, group, generation, heartbeatIntervalMs } = registration;
+    const reporter = openReporter({ redisUrl, outbox, agent: registration.id, generation, log });
+    const send = (report: Report) => reporter.send(report);
+    const opened: Session = {
+      registration,
+      reporter,
+      attempts: new Attempts(options.handler, send, log),
+      reading: new AbortController(),
+      beating: new AbortController(),
+      running: Promise.resolve(),
+      draining: false,
+    };
+    const reader = {
+      ...{ redisUrl, inbox, group, consumer: registration.id, log },
+      receive: (message: InboxMessage) => receive(opened, message),
+      lost: (reason: string) => renew(opened, reason),
+    };
+    opened.running = Promise.all([
+      readInbox(reader, opened.reading.signal),
+      beatUntil(opened.beating.signal, heartbeatIntervalMs, () => {
+        send({ kind: 'heartbeat', attempts: opened.attempts.names() });
+      }),
+    ]);
+    log.info({ agent: id, generation, slots: registration.slots }, 'the agent is registered');
+    return opened;
+  }
+
+  function receive(from: Session, message: InboxMessage): void {
+    switch (message.kind) {
+      case 'assign':
+        return take(from, message);
+      case 'cancel': {
+        const { task, token } = message;
+        // What never arrived here can be called off at once; what is finished has been reported.
+        if (!from.attempts.stop(token, 'cancel') && from.attempts.remember(token)) {
+          from.reporter.send({ kind: 'cancelled', task, token });
+        }
+        return;
+      }
+      case 'drain':
+        from.draining = true;
+        return;
+      case 'resume':
+        from.draining = false;
+        return;
+      case 'shutdown':
+        void stop();
+        return;
+      case 'refused':
+        log.warn({ report: message.report, task: message.task, reason: message.reason }, 'a report was refused');
+        if (message.token) from.attempts.stop(message.token, 'forgotten');
+        // A heartbeat about no task is refused only to an agent that the server has given up.
+        else if (message.report === 'heartbeat') renew(from, message.reason);
+        return;
+    }
+  }
+
+  function take(from: Session, assignment: Assignment): void {
+    const { task, token } = assignment;
+    if (!from.attempts.remember(token)) return;
+    if (from.draining || leaving.signal.aborted || from.attempts.count >= from.registration.slots) {
+      const reason = from.attempts.count >= from.registration.slots ? 'no free slot' : 'the agent takes no new work';
+      from.reporter.send({ kind: 'released', task, token, reason });
+    } else {
+      from.attempts.start(assignment);
+    }
+  }
+
+  async function close(ended: Session): Promise<void> {
+    ended.reading.abort();
+    ended.beating.abort();
+    await ended.running;
+    await ended.reporter.close();
+  }
+
+  /** A new generation in place of one that the server has given up. Its tokens are dead, so nothing of it is reported. */
+  function renew(old: Session, reason: string): void {
+    if (leaving.signal.aborted || renewing || session !== old) return;
+    log.warn({ agent: id, reason }, 'the server has given this agent up; it registers anew');
+    old.attempts.stopAll('forgotten');
+    renewing = (async () => {
+      await pause(registerRetryMinMs, leaving.signal);
+      await close(old);
+      const registration = await registered();
+      if (registration) session = open(registration);
+    })()
+      .catch((error: unknown) => {
+        log.error({ reason: error instanceof Error ? error.message : String(error) }, 'the agent ends');
+        void stop();
+      })
+      .finally(() => (renewing = undefined));
+  }
+
+  async function shutDown(): Promise<void> {
+    leaving.abort();
+    await starting?.catch(() => undefined);
+    await renewing;
+    const last = session;
+    session = undefined;
+    if (last) {
+      last.reading.abort();
+      await last.attempts.settle(options.stopGraceMs ?? stopGraceDefaultMs);
+      const unfinished = last.attempts.names();
+      last.attempts.stopAll('shutdown');
+      await last.attempts.settle(abortGraceMs);
+      for (const attempt of last.attempts.names().filter(({ token }) => unfinished.some((one) => one.token === token))) {
+        last.reporter.send({ kind: 'released', ...attempt, reason: 'the agent shuts down' });
+      }
+      last.beating.abort();
+      last.reporter.send({ kind: 'goodbye' });
+      if (!(await last.reporter.flush(goodbyeDeadlineMs))) log.warn({ agent: id }, 'the goodbye did not reach Redis');
+      await close(last);
+    }
+    log.info({ agent: id }, 'the agent has stopped');
+    announceStopped();
+  }
+
+  function stop(): Promise<void> {
+    return (stopping ??= shutDown());
+  }
+
+  return {
+    start() {
+      starting ??= registered().then((registration) => {
+        if (registration) session = open(registration);
+      });
+      return starting;
+    },
+    stop,
+    stopped,
+    get identity() {
+      return session && { id: session.registration.id, generation: session.registration.generation };
+    },
+  };
+}

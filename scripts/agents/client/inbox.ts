@@ -1,0 +1,81 @@
+import type { Redis } from 'ioredis';
+import { openConnection, pause, within } from './connection.ts';
+import { parseMessage, type InboxMessage } from './message.ts';
+import type { AgentLog } from './log.ts';
+
+const blockMs = 1_000;
+/** Beyond BLOCK: a link that is half open keeps a blocking read for ever, and looks healthy. */
+const watchdogMarginMs = 1_500;
+const callDeadlineMs = 5_000;
+const reconnectAfterMs = 250;
+const entriesPerRead = 100;
+
+type ReadReply = [stream: string, entries: [id: string, fields: string[] | null][]][] | null;
+
+export interface InboxOptions {
+  redisUrl: string;
+  inbox: string;
+  group: string;
+  consumer: string;
+  log: AgentLog;
+  /** Takes a message over. When it returns, the entry is acknowledged. */
+  receive(message: InboxMessage): void;
+  /** The inbox or the rights to it are gone: only a new registration helps. */
+  lost(reason: string): void;
+}
+
+/**
+ * Reads until the signal fires. Each fresh connection first reads what was delivered before but not acknowledged (id 0),
+ * because the reply that carried it may have been lost with the connection before.
+ */
+export async function readInbox(options: InboxOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const connection = openConnection(options.redisUrl, 'agent-inbox', (error) => {
+      options.log.debug({ error: error.message }, 'inbox connection');
+    });
+    const cut = () => connection.disconnect();
+    signal.addEventListener('abort', cut);
+    try {
+      await within(callDeadlineMs, connection.connect());
+      await readConnection(connection, options, signal);
+    } catch (error) {
+      if (!signal.aborted) {
+        const reason = error instanceof Error ? error.message : String(error);
+        options.log.warn({ reason }, 'the inbox cannot be read; the connection is replaced');
+        if (/^(?:NOGROUP|NOPERM|WRONGPASS|NOAUTH|WRONGTYPE)/u.test(reason)) options.lost(reason);
+        await pause(reconnectAfterMs, signal);
+      }
+    } finally {
+      signal.removeEventListener('abort', cut);
+      connection.disconnect();
+    }
+  }
+}
+
+async function readConnection(connection: Redis, options: InboxOptions, signal: AbortSignal): Promise<void> {
+  let pendingRead = false;
+  let position = '0';
+  while (!signal.aborted) {
+    const entries = await read(connection, options, pendingRead ? '>' : position);
+    if (!pendingRead && entries.length === 0) pendingRead = true;
+    if (entries.length === 0) continue;
+    position = entries.at(-1)![0];
+    for (const [id, fields] of entries) {
+      // Null fields: the entry was deleted after its delivery.
+      const message = parseMessage(fields ?? []);
+      if (message.kind !== 'unreadable') options.receive(message);
+      else if (fields) options.log.warn({ entry: id, problem: message.problem }, 'an inbox entry is passed over');
+    }
+    const ids = entries.map(([id]) => id);
+    await within(callDeadlineMs, connection.xack(options.inbox, options.group, ...ids));
+  }
+}
+
+async function read(connection: Redis, { inbox, group, consumer }: InboxOptions, from: string) {
+  const call = connection.call(
+    'XREADGROUP',
+    ...['GROUP', group, consumer, 'COUNT', String(entriesPerRead), 'BLOCK', String(blockMs), 'STREAMS', inbox, from],
+  );
+  const reply = (await within(blockMs + watchdogMarginMs, call)) as ReadReply;
+  return reply?.[0]?.[1] ?? [];
+}
