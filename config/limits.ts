@@ -80,6 +80,8 @@ export const limits = {
   replyWaitMs: 3_000,
   /** Longest `Prefer: wait`, in seconds. */
   preferWaitSecondsMax: 60,
+  /** Task types with metric series of their own; further ones share the series `other`. */
+  metricTypesMax: 200,
   listLimitDefault: 50,
   listLimitMax: 500,
   queryLengthMax: 4_096,

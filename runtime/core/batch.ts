@@ -27,6 +27,8 @@ export interface World {
   /** Loaded actors; null where the store is known to have none. */
   actors: Map<Address, Actor | null>;
   relayed: Map<number, Position>;
+  /** `<definition> <state>` -> number of actors. */
+  census: Map<string, number>;
   /** Order and origin of activity across sites; agents ignore messages of a lower one. */
   siteEpoch: number;
   mint: () => string;
@@ -50,6 +52,11 @@ export class Unstorable extends Error {
     this.name = 'Unstorable';
     this.address = where;
   }
+}
+
+export function count(census: Map<string, number>, definition: string, state: string, by: 1 | -1): void {
+  const key = `${definition} ${state}`;
+  census.set(key, (census.get(key) ?? 0) + by);
 }
 
 export function timerKey(actor: Address, timer: string): string {
@@ -189,6 +196,7 @@ class Batch {
         this.#commit.snapshots.set(envelope.to, null);
         this.#clearTimer(envelope);
         world.dispatcher.observe(envelope.to, undefined);
+        count(world.census, definition.id, stateText(state), -1);
         this.#record(envelope, actor!.revision, state, 'retired', undefined);
         return { outcome: 'applied', to: envelope.to, revision: actor!.revision, state };
       }
@@ -347,8 +355,11 @@ class Batch {
   #measure(before: Actor | undefined, after: Actor): void {
     const from = before && stateText(stateOf(before));
     const to = stateText(stateOf(after));
-    if (from !== to)
-      this.#world.telemetry.transition(after.definition.id, from, to, before && (this.#now - before.since) / 1000);
+    if (from === to) return;
+    const { census } = this.#world;
+    if (from !== undefined) count(census, after.definition.id, from, -1);
+    count(census, after.definition.id, to, 1);
+    this.#world.telemetry.transition(after.definition.id, from, to, before && (this.#now - before.since) / 1000);
   }
 
   #finish(more: boolean): Decided {

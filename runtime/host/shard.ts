@@ -8,11 +8,12 @@
  */
 import { limits } from '../../config/limits.ts';
 import { thaw, viewOf, viewOfStored } from '../core/actor.ts';
-import { decide, parseTimerKey, timerEnvelope, type Decided, type World } from '../core/batch.ts';
+import { count, decide, parseTimerKey, timerEnvelope, type Decided, type World } from '../core/batch.ts';
 import type { Registry } from '../core/definition.ts';
 import { intake, restoreSetAside, type Intake } from '../core/intake.ts';
 import type { Application, Commit, Entry, LaneStatus, Log, ShardStore, System, Telemetry } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
+import { stateText } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import { LeaseLost, type Tenure } from './tenure.ts';
 
@@ -72,6 +73,11 @@ export class Shard {
 
   lanes(): LaneStatus[] {
     return this.#world ? this.#world.dispatcher.lanes(this.#settings.system.now()) : [];
+  }
+
+  /** `<definition> <state>` -> number of actors of this shard. */
+  census(): ReadonlyMap<string, number> {
+    return this.#world ? this.#world.census : new Map<string, number>();
   }
 
   /** Ends the loop after the batch under way. */
@@ -317,22 +323,25 @@ export class Shard {
       dispatcher: application.dispatcher(this.id),
       actors: new Map(),
       relayed,
+      census: new Map(),
       siteEpoch,
       mint: system.token,
       telemetry,
     };
     let cursor = '0';
-    let count = 0;
+    let found = 0;
     for (let done = false; !done; ) {
       const page = await store.scan(this.id, cursor);
       ({ cursor, done } = page);
       for (const [address, text] of page.snapshots) {
-        count++;
+        found++;
         const parts = parseAddress(address);
         const definition = parts && registry.get(parts.definition);
         if (!parts || !definition) continue;
+        const view = viewOfStored(parts.id, text);
+        count(this.#world.census, definition.id, stateText(view.state), 1);
         if (!definition.resident) {
-          this.#world.dispatcher.observe(address, viewOfStored(parts.id, text));
+          this.#world.dispatcher.observe(address, view);
           continue;
         }
         const thawed = thaw(definition, address, text);
@@ -347,7 +356,7 @@ export class Shard {
     this.#nextTimerMs = 0;
     this.#claimAtMs = 0;
     this.#more = true;
-    log.debug({ shard: this.id, epoch: lease.epoch, actors: count }, 'shard opened');
+    log.debug({ shard: this.id, epoch: lease.epoch, actors: found }, 'shard opened');
   }
 
   /** Remembers what was decided when it failed, if that was one thing; otherwise goes on one by one to find it. */

@@ -66,6 +66,14 @@ export class Supervisor implements Service {
     return [...this.#held.values()].flatMap(({ shard }) => shard.lanes());
   }
 
+  /** `<definition> <state>` -> number of actors in the shards that are held here. */
+  census(): Map<string, number> {
+    const sum = new Map<string, number>();
+    for (const { shard } of this.#held.values())
+      for (const [key, number] of shard.census()) sum.set(key, (sum.get(key) ?? 0) + number);
+    return sum;
+  }
+
   /** The longest time that a held shard has not come round, in milliseconds; 0 when none is held. */
   get readAgeMs(): number {
     return Math.max(0, ...[...this.#held.values()].map(({ shard }) => shard.readAgeMs));

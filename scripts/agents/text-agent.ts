@@ -2,6 +2,7 @@
  * A runnable agent that reads texts: `text_processing` gives the report of one text, `corpus_report` puts reports
  * together. Usage: text-agent --api http://127.0.0.1:8000 --token TOKEN [--type text_processing] [--slots 2] [--id NAME]
  */
+import { realpathSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { z } from 'zod';
@@ -76,7 +77,7 @@ async function main(): Promise<void> {
   await agent.stopped;
 }
 
-if (import.meta.filename === process.argv[1]) {
+if (process.argv[1] && import.meta.filename === realpathSync(process.argv[1])) {
   await main().catch((error: unknown) => {
     process.stderr.write(`text-agent: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode = 1;

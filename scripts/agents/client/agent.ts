@@ -205,10 +205,9 @@ export function createAgent(options: AgentOptions): Agent {
     if (last) {
       last.reading.abort();
       await last.attempts.settle(options.stopGraceMs ?? stopGraceDefaultMs);
-      const unfinished = last.attempts.names();
       last.attempts.stopAll('shutdown');
       await last.attempts.settle(abortGraceMs);
-      for (const attempt of last.attempts.names().filter(({ token }) => unfinished.some((one) => one.token === token))) {
+      for (const attempt of last.attempts.abandon()) {
         last.reporter.send({ kind: 'released', ...attempt, reason: 'the agent shuts down' });
       }
       last.beating.abort();

@@ -104,6 +104,13 @@ export class Attempts {
     enough.abort();
   }
 
+  /** Forgets what still runs and names it: whatever its handlers do later is not reported. */
+  abandon(): AttemptName[] {
+    const names = this.names();
+    this.#running.clear();
+    return names;
+  }
+
   async #run(assignment: Assignment, running: Running): Promise<void> {
     const { task, token, deadlineMs } = assignment;
     const { signal } = running.controller;
@@ -117,7 +124,7 @@ export class Attempts {
     const report = await Promise.race([this.#work(assignment, signal), cut]);
     stopped.abort();
     timer?.();
-    this.#running.delete(token);
+    if (!this.#running.delete(token)) return;
     const final = running.cause === undefined ? report : stopReport(running.cause, { task, token });
     if (final) this.#send(final);
   }

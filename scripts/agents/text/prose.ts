@@ -23,6 +23,7 @@ export function proseBlocks(text: string): string[] {
   const blocks: string[] = [];
   let paragraph: string[] = [];
   const flush = () => {
+    if (paragraph.length === 0) return;
     const block = inline(paragraph.join(' '));
     if (block !== '') blocks.push(block);
     paragraph = [];
