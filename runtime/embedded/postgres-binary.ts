@@ -1,5 +1,6 @@
 /** The PostgreSQL programs of the optional npm package for this platform, and how they may be run by this user. */
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { access, chmod, mkdir, readFile, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { userInfo } from 'node:os';
@@ -45,12 +46,7 @@ async function hydrate(folder: string): Promise<void> {
   }[];
   for (const { source, target } of list) {
     const link = join(folder, target);
-    try {
-      await access(link);
-      continue;
-    } catch {
-      // Missing: made below.
-    }
+    if (existsSync(link)) continue;
     await mkdir(dirname(link), { recursive: true });
     await symlink(relative(dirname(link), join(folder, source)), link).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;

@@ -62,11 +62,14 @@ async function main(): Promise<void> {
   const token = values.token ?? process.env.ORCHESTRATOR_TOKEN;
   const slots = Number(values.slots);
   if (!token) throw new Error('no token: pass --token or set ORCHESTRATOR_TOKEN');
-  if (!Number.isInteger(slots) || slots < 1) throw new Error(`--slots takes a whole number from 1, not ${values.slots}`);
+  if (!Number.isInteger(slots) || slots < 1)
+    throw new Error(`--slots takes a whole number from 1, not ${values.slots}`);
   const redisUrl = values.redis ?? process.env.ORCHESTRATOR_REDIS_URL;
   const agent = createAgent({
     ...{ api: values.api, token, type: values.type, slots, handler: handleTextTask, version: '1' },
-    capabilities: ['en', 'de', 'fr', 'es', 'it', 'pt', 'nl', 'sv', 'pl', 'ru', 'zh', 'ja', 'ar'].map((code) => `language-${code}`),
+    capabilities: ['en', 'de', 'fr', 'es', 'it', 'pt', 'nl', 'sv', 'pl', 'ru', 'zh', 'ja', 'ar'].map(
+      (code) => `language-${code}`,
+    ),
     labels: { runtime: 'node' },
     logger: pino({ level: process.env.LOG_LEVEL ?? 'info' }, pino.destination({ dest: 2, sync: true })),
     ...(values.id ? { id: values.id } : {}),

@@ -15,7 +15,15 @@ async function given(handler: Handler, options: Partial<AgentOptions> = {}, url?
   names += 1;
   const peer = await startPeer(url ?? (await useRedis()).url, `agent-client-${process.pid}-${names}`, options.slots);
   cleanups.push(() => peer.close());
-  const agent = createAgent({ api: peer.api, token: 'secret', type: 'echo', slots: 2, stopGraceMs: 2_000, handler, ...options });
+  const agent = createAgent({
+    api: peer.api,
+    token: 'secret',
+    type: 'echo',
+    slots: 2,
+    stopGraceMs: 2_000,
+    handler,
+    ...options,
+  });
   cleanups.push(() => agent.stop());
   return [peer, agent];
 }
@@ -33,7 +41,9 @@ describe('an agent', () => {
     await peer.assign('t1', { a: [1, 'ü'] });
     const done = await peer.report(about('completed', 't1'));
     expect(done).toMatchObject({ token: 'token-t1', agent: 'a-0-mine', generation: 1, result: { a: [1, 'ü'] } });
-    expect(peer.reports.findIndex(about('started', 't1'))).toBeLessThan(peer.reports.findIndex(about('completed', 't1')));
+    expect(peer.reports.findIndex(about('started', 't1'))).toBeLessThan(
+      peer.reports.findIndex(about('completed', 't1')),
+    );
     expect(peer.registrations[0]).toMatchObject({
       ...{ authorization: 'Bearer secret', type: 'echo', slots: 2, id: 'a-0-mine', capabilities: ['x'] },
     });
@@ -73,7 +83,10 @@ describe('an agent', () => {
     const [peer, agent] = await given(() => 'x'.repeat(256 * 1024));
     await agent.start();
     await peer.assign('t1', null);
-    expect(await peer.report(about('failed', 't1'))).toMatchObject({ retryable: false, error: { code: 'result_too_large' } });
+    expect(await peer.report(about('failed', 't1'))).toMatchObject({
+      retryable: false,
+      error: { code: 'result_too_large' },
+    });
   });
 
   test('stops an attempt on cancel and reports it cancelled once', async () => {
@@ -136,7 +149,9 @@ describe('an agent', () => {
   test('finishes what runs when it is stopped, gives the rest back, says goodbye last', async () => {
     const [peer, agent] = await given(
       ({ parameters }, signal) =>
-        parameters === 'short' ? new Promise((resolve) => setTimeout(() => resolve('done'), 200)) : endless({} as never, signal, {} as never),
+        parameters === 'short'
+          ? new Promise((resolve) => setTimeout(() => resolve('done'), 200))
+          : endless({} as never, signal, {} as never),
       { stopGraceMs: 600 },
     );
     await agent.start();
@@ -159,7 +174,9 @@ describe('an agent', () => {
   });
 
   test('registers anew under its id when its heartbeat is refused, and drops its old attempts without a word', async () => {
-    const [peer, agent] = await given(({ parameters }, signal, report) => (parameters === 'old' ? endless({} as never, signal, report) : 'new'));
+    const [peer, agent] = await given(({ parameters }, signal, report) =>
+      parameters === 'old' ? endless({} as never, signal, report) : 'new',
+    );
     await agent.start();
     await peer.assign('t1', 'old');
     await peer.report(about('started', 't1'));
@@ -212,6 +229,34 @@ describe('an agent', () => {
     await peer.report(about('completed', 't2'));
   });
 
+  test('needs no more rights than its own inbox and outbox', async () => {
+    const server = await startPrivateRedis();
+    cleanups.push(() => server.dispose());
+    const own = server.url.replace('redis://', 'redis://agent-1:word@');
+    const [peer, agent] = await given(echo, { redisUrl: own }, server.url);
+    const name = `agent-client-${process.pid}-${names}`;
+    await peer.redis.call(
+      ...([
+        'ACL',
+        'SETUSER',
+        'agent-1',
+        'on',
+        '>word',
+        'resetchannels',
+        '-@all',
+        '+ping',
+        '+hello',
+        '+client|setname',
+      ] as const),
+      ...[`(+xreadgroup +xack +xautoclaim ~${name}:inbox)`, `(+xadd %W~${name}:outbox)`],
+    );
+    await agent.start();
+    await peer.assign('t1', 'mine');
+    await peer.report(about('completed', 't1'));
+    await agent.stop();
+    await peer.report((report) => report.kind === 'goodbye');
+  });
+
   test('replaces a connection that a frozen Redis keeps silent', async () => {
     const server = await startPrivateRedis();
     cleanups.push(() => server.dispose());
@@ -227,12 +272,23 @@ describe('an agent', () => {
   test('reads texts and puts their reports together', async () => {
     const [peer, agent] = await given(handleTextTask, { type: 'text_processing' });
     await agent.start();
-    await peer.assign('t1', { name: 'a.md', text: '# Title\n\nThe agent reads the text and answers.' }, { type: 'text_processing' });
+    await peer.assign(
+      't1',
+      { name: 'a.md', text: '# Title\n\nThe agent reads the text and answers.' },
+      { type: 'text_processing' },
+    );
     const { result } = await peer.report(about('completed', 't1'));
     expect(result).toMatchObject({ name: 'a.md', words: 8, sentences: 2, language: { code: 'en' } });
     await peer.assign('t2', { reports: [{ name: 'a.md', report: result }] }, { type: 'corpus_report' });
-    expect((await peer.report(about('completed', 't2'))).result).toMatchObject({ documents: 1, words: 8, languages: { en: 1 } });
+    expect((await peer.report(about('completed', 't2'))).result).toMatchObject({
+      documents: 1,
+      words: 8,
+      languages: { en: 1 },
+    });
     await peer.assign('t3', { txt: 1 }, { type: 'text_processing' });
-    expect(await peer.report(about('failed', 't3'))).toMatchObject({ retryable: false, error: { code: 'bad_parameters' } });
+    expect(await peer.report(about('failed', 't3'))).toMatchObject({
+      retryable: false,
+      error: { code: 'bad_parameters' },
+    });
   });
 });

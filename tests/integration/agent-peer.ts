@@ -57,7 +57,8 @@ export async function startPeer(redisUrl: string, name: string, slots = 2, heart
       };
       const body = JSON.parse(text) as Record<string, unknown>;
       peer.registrations.push({ ...body, authorization: request.headers.authorization });
-      if (peer.refuseWith) return answer(peer.refuseWith, { title: 'refused', status: peer.refuseWith, detail: 'by the test' });
+      if (peer.refuseWith)
+        return answer(peer.refuseWith, { title: 'refused', status: peer.refuseWith, detail: 'by the test' });
       void open().then(() => {
         generation += 1;
         const id = typeof body.id === 'string' ? body.id : 'a-0-peer';
@@ -84,7 +85,8 @@ export async function startPeer(redisUrl: string, name: string, slots = 2, heart
         for (const report of JSON.parse(fields.batch) as PeerReport[]) peer.reports.push({ ...report, ...sender });
         continue;
       }
-      const json = (name: string) => (fields[name] === undefined ? {} : { [name]: JSON.parse(fields[name]) as unknown });
+      const json = (name: string) =>
+        fields[name] === undefined ? {} : { [name]: JSON.parse(fields[name]) as unknown };
       peer.reports.push({
         ...(fields as unknown as PeerReport),
         ...sender,

@@ -91,7 +91,30 @@ describe('processText', () => {
 
 const markdown = fc
   .array(
-    fc.constantFrom('# ', '- ', '| ', '```', '\n', '[', '](', ')', '`', '**', '_', '<', '>', '---', 'word ', 'Die Katze. ', '漢字。', ' سلام ', '1. ', '.', '!', 'http://a/b '),
+    fc.constantFrom(
+      '# ',
+      '- ',
+      '| ',
+      '```',
+      '\n',
+      '[',
+      '](',
+      ')',
+      '`',
+      '**',
+      '_',
+      '<',
+      '>',
+      '---',
+      'word ',
+      'Die Katze. ',
+      '漢字。',
+      ' سلام ',
+      '1. ',
+      '.',
+      '!',
+      'http://a/b ',
+    ),
     { maxLength: 60 },
   )
   .map((parts) => parts.join(''));
@@ -152,7 +175,16 @@ describe('assembleCorpus', () => {
 
   test('of nothing is empty', () => {
     expect(assembleCorpus([])).toEqual({
-      ...{ documents: 0, words: 0, sentences: 0, languages: {}, keyphrases: [], longest: null, shortest: null, summary: [] },
+      ...{
+        documents: 0,
+        words: 0,
+        sentences: 0,
+        languages: {},
+        keyphrases: [],
+        longest: null,
+        shortest: null,
+        summary: [],
+      },
     });
   });
 
@@ -161,7 +193,8 @@ describe('assembleCorpus', () => {
       fc.property(fc.array(fc.tuple(fc.string(), markdown), { maxLength: 6 }), (texts) => {
         const reports = texts.map(([name, text]) => named(name, text));
         const corpus = assembleCorpus(reports);
-        const sum = (of: (report: TextReport) => number) => reports.reduce((total, { report }) => total + of(report), 0);
+        const sum = (of: (report: TextReport) => number) =>
+          reports.reduce((total, { report }) => total + of(report), 0);
         expect(corpus.words).toBe(sum(({ words }) => words));
         expect(corpus.sentences).toBe(sum(({ sentences }) => sentences));
         expect(Object.values(corpus.languages).reduce((a, b) => a + b, 0)).toBe(reports.length);

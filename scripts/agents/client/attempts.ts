@@ -163,7 +163,12 @@ function stopReport(cause: StopCause, attempt: AttemptName): Report | undefined 
     case 'cancel':
       return { kind: 'cancelled', ...attempt };
     case 'deadline':
-      return { kind: 'failed', ...attempt, error: { message: 'the deadline has passed', code: 'deadline' }, retryable: true };
+      return {
+        kind: 'failed',
+        ...attempt,
+        error: { message: 'the deadline has passed', code: 'deadline' },
+        retryable: true,
+      };
     case 'shutdown':
       return { kind: 'released', ...attempt, reason: 'the agent shuts down' };
     case 'forgotten':

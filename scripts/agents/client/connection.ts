@@ -8,6 +8,8 @@ import { Redis } from 'ioredis';
 export function openConnection(url: string, name: string, onError: (error: Error) => void): Redis {
   const connection = new Redis(url, {
     lazyConnect: true,
+    // RESP3 gives the reply of XREADGROUP as a map, whose shape depends on the version of the library.
+    protocol: 2,
     retryStrategy: () => null,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,

@@ -83,7 +83,9 @@ function readAnswer(body: unknown): RegistrationOutcome {
 
 function problemText(body: unknown): string {
   if (!isRecord(body)) return '';
-  return [body.title, body.detail].filter((part) => typeof part === 'string').reduce((text, part) => `${text}: ${part}`, '');
+  return [body.title, body.detail]
+    .filter((part) => typeof part === 'string')
+    .reduce((text, part) => `${text}: ${part}`, '');
 }
 
 function reasonOf(error: unknown): string {

@@ -51,7 +51,8 @@ async function download(copy: string): Promise<boolean> {
   const work = await mkdtemp(`${copy}-`);
   try {
     const options = { cwd: work, timeout: downloadDeadlineMs };
-    if (!(await succeeds('apt-get', ['download', 'python3-redis'], options)) && !(await updateAndDownload(work))) return false;
+    if (!(await succeeds('apt-get', ['download', 'python3-redis'], options)) && !(await updateAndDownload(work)))
+      return false;
     const archive = (await readdir(work)).find((name) => name.endsWith('.deb'));
     if (!archive || !(await succeeds('dpkg-deb', ['-x', archive, 'unpacked'], options))) return false;
     await rm(copy, { recursive: true, force: true });
@@ -68,7 +69,8 @@ async function download(copy: string): Promise<boolean> {
 /** For machines whose package lists are missing: lists of our own, in the working folder. */
 async function updateAndDownload(work: string): Promise<boolean> {
   const options = { cwd: work, timeout: downloadDeadlineMs };
-  for (const folder of ['lists/partial', 'cache/archives/partial']) await mkdir(join(work, folder), { recursive: true });
+  for (const folder of ['lists/partial', 'cache/archives/partial'])
+    await mkdir(join(work, folder), { recursive: true });
   const state = ['-o', `Dir::State::lists=${join(work, 'lists')}`, '-o', `Dir::Cache=${join(work, 'cache')}`];
   return (
     (await succeeds('apt-get', [...state, '-o', 'APT::Sandbox::User=', 'update'], options)) &&

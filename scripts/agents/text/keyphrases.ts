@@ -33,11 +33,13 @@ export function keyphrases(sentences: readonly Sentence[], language: string, cou
         frequency.set(word, (frequency.get(word) ?? 0) + 1);
         degree.set(word, (degree.get(word) ?? 0) + words.length);
       }
-      const surface = sentence.text.slice(phrase[0]!.start, phrase.at(-1)!.end);
-      const key = surface.toLowerCase();
-      const known = candidates.get(key);
-      if (known) known.count += 1;
-      else candidates.set(key, { surface, words, count: 1 });
+      for (const part of withPairs(phrase)) {
+        const surface = sentence.text.slice(part[0]!.start, part.at(-1)!.end);
+        const key = surface.toLowerCase();
+        const known = candidates.get(key);
+        if (known) known.count += 1;
+        else candidates.set(key, { surface, words: part.map(({ lower }) => lower), count: 1 });
+      }
     }
   }
   const scored = [...candidates.values()].map(({ surface, words, count }) => {
@@ -46,6 +48,11 @@ export function keyphrases(sentences: readonly Sentence[], language: string, cou
   });
   scored.sort((a, b) => b.score - a.score || compare(a.phrase, b.phrase));
   return distinct(scored, count);
+}
+
+/** A verb often hangs on to a phrase of two: the pair is found again where the three are not. */
+function withPairs(phrase: Word[]): Word[][] {
+  return phrase.length < 3 ? [phrase] : [phrase, ...phrase.slice(1).map((_, index) => phrase.slice(index, index + 2))];
 }
 
 function phrasesOf({ text, words }: Sentence, stops: ReadonlySet<string>): Word[][] {
@@ -79,13 +86,17 @@ function worthAlone({ text }: Word): boolean {
   return text.length > (ideograph.test(text) ? 1 : 2);
 }
 
-/** The best phrases, none of which is part of a better one. */
+/** The best phrases, none of which is part of a better one or a better one of two words with more around it. */
 function distinct(scored: readonly Keyphrase[], count: number): Keyphrase[] {
   const chosen: Keyphrase[] = [];
   for (const candidate of scored) {
     if (chosen.length >= count) break;
     const lower = ` ${candidate.phrase.toLowerCase()} `;
-    if (!chosen.some(({ phrase }) => ` ${phrase.toLowerCase()} `.includes(lower))) chosen.push(candidate);
+    const repeats = chosen.some(({ phrase }) => {
+      const better = ` ${phrase.toLowerCase()} `;
+      return better.includes(lower) || (phrase.includes(' ') && lower.includes(better));
+    });
+    if (!repeats) chosen.push(candidate);
   }
   return chosen;
 }

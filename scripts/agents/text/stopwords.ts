@@ -2,20 +2,7 @@
  * Function words of each language: phrases are split at them, and they are the best sign of the language itself,
  * because any text of a few sentences holds several.
  */
-export type StopwordLanguage =
-  | 'ar'
-  | 'de'
-  | 'en'
-  | 'es'
-  | 'fr'
-  | 'it'
-  | 'ja'
-  | 'nl'
-  | 'pl'
-  | 'pt'
-  | 'ru'
-  | 'sv'
-  | 'zh';
+export type StopwordLanguage = 'ar' | 'de' | 'en' | 'es' | 'fr' | 'it' | 'ja' | 'nl' | 'pl' | 'pt' | 'ru' | 'sv' | 'zh';
 
 const lists: Record<StopwordLanguage, string> = {
   en: `a about above according across after again against all almost alone along already also although always am among

@@ -26,8 +26,10 @@ const wordSegmenter = new Intl.Segmenter('und', { granularity: 'word' });
 const windowCharacters = 2_048;
 const unspacedRunCharactersMax = 128;
 
-const wordPattern = /[\p{L}\p{N}][\p{L}\p{M}\p{N}\p{Pc}\u200C\u200D]*(?:['’.\-‑·][\p{L}\p{N}][\p{L}\p{M}\p{N}\p{Pc}\u200C\u200D]*)*/gu;
-const unspaced = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
+const wordPattern =
+  /[\p{L}\p{N}][\p{L}\p{M}\p{N}\p{Pc}\u200C\u200D]*(?:['’.\-‑·][\p{L}\p{N}][\p{L}\p{M}\p{N}\p{Pc}\u200C\u200D]*)*/gu;
+const unspaced =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
 const closing = /[.!?…。！？｡؟۔।]["'”’»)\]）」』]*$/u;
 const abbreviation =
   /(?:^|[\s("'„“])(?:\p{Lu}|Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|Nr|vs|cf|etc|approx|Fig|Abs|Art|bzw|ca|vgl|e\.g|i\.e|z\.B|d\.h|u\.a|p\.ej|Sra?|M|Mme|Mlle|np|tj|bl\.a|t\.ex|bijv|dhr|mevr)\.\s*$/u;

@@ -1,0 +1,46 @@
+/** Child processes of the demo: their last words are kept for the case that they end too early. */
+import { spawn, type ChildProcess } from 'node:child_process';
+
+export interface Running {
+  child: ChildProcess;
+  /** The last lines it wrote to standard error. */
+  lastWords(): string;
+  ended: Promise<number | null>;
+  stop(): Promise<void>;
+}
+
+const stopDeadlineMs = 15_000;
+
+/** @param env is merged into the environment; secrets go there and not into arguments, which everybody sees */
+export function run(command: string, args: readonly string[], env: Record<string, string>): Running {
+  // A group of its own: the terminal's Ctrl-C reaches the demo, which stops its children in order.
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  let words = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    words = (words + chunk.toString()).slice(-4_000);
+  });
+  let over = false;
+  const ended = new Promise<number | null>((resolve) => {
+    child.once('error', (error) => {
+      words += error.message;
+      over = true;
+      resolve(null);
+    });
+    child.once('exit', (code) => {
+      over = true;
+      resolve(code);
+    });
+  });
+  return {
+    child,
+    ended,
+    lastWords: () => words.trim().split('\n').slice(-12).join('\n'),
+    stop: async () => {
+      if (over) return;
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), stopDeadlineMs);
+      await ended;
+      clearTimeout(timer);
+    },
+  };
+}
