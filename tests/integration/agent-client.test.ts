@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { createAgent, type Agent, type AgentOptions, type Handler } from '../../scripts/agents/client/agent.ts';
 import { handleTextTask } from '../../scripts/agents/text-agent.ts';
+import { startProgram } from '../support/program.ts';
 import { startPrivateRedis, useRedis } from '../support/servers.ts';
 import { startPeer, type Peer, type PeerReport } from './agent-peer.ts';
 
@@ -290,5 +291,24 @@ describe('an agent', () => {
       retryable: false,
       error: { code: 'bad_parameters' },
     });
+  });
+
+  test('runs as a process of its own that leaves on SIGTERM', async () => {
+    names += 1;
+    const peer = await startPeer((await useRedis()).url, `agent-client-${process.pid}-${names}`);
+    cleanups.push(() => peer.close());
+    const program = startProgram('scripts/agents/text-agent.ts', ['--api', peer.api, '--slots', '2'], {
+      ...{ ORCHESTRATOR_TOKEN: 'secret', LOG_LEVEL: 'silent' },
+    });
+    const exit = new Promise((resolve) => program.once('exit', resolve));
+    cleanups.push(async () => {
+      program.kill('SIGKILL');
+      await exit;
+    });
+    await peer.assign('t1', { text: 'It runs.' }, { type: 'text_processing' });
+    await peer.report(about('completed', 't1'));
+    program.kill('SIGTERM');
+    expect(await exit).toBe(0);
+    await peer.report((report) => report.kind === 'goodbye');
   });
 });

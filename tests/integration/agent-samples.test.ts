@@ -150,14 +150,17 @@ describe.skipIf(!tools)('the shell sample', () => {
 
   test('answers each task with its parameters, long ones too', async () => {
     const { peer } = await start();
-    await peer.assign('t1', { a: 'one two', b: ['"quoted"', 'line\nbreak', 'ü', '1-1'] });
+    await peer.assign('t1', {
+      a: 'one two',
+      b: ['"quoted"', 'line\nbreak', 'ü', '1-1', 'Error: NOGROUP Could not connect'],
+    });
     await peer.assign('t2', 'x'.repeat(200_000));
     await peer.assign('t3', []);
     const first = await peer.report(about('completed', 't1'));
     expect(first).toMatchObject({
       token: 'token-t1',
       agent: 'a-0-shell',
-      result: { a: 'one two', b: ['"quoted"', 'line\nbreak', 'ü', '1-1'] },
+      result: { a: 'one two', b: ['"quoted"', 'line\nbreak', 'ü', '1-1', 'Error: NOGROUP Could not connect'] },
     });
     expect((await peer.report(about('completed', 't2'))).result).toHaveLength(200_000);
     expect((await peer.report(about('completed', 't3'))).result).toEqual([]);

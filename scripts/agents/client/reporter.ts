@@ -128,9 +128,11 @@ export function nextEntry(
   const { kind, ...rest } = queue[0]!;
   const fields = ['kind', kind, ...sender];
   for (const [name, value] of Object.entries(rest)) {
-    if (value !== undefined) fields.push(name, jsonFields.has(name) ? JSON.stringify(value) : String(value));
+    if (value !== undefined)
+      fields.push(name, typeof value === 'string' && !jsonFields.has(name) ? value : JSON.stringify(value));
   }
   return { fields, count: 1 };
 }
 
+/** JSON even where the value is a text. */
 const jsonFields: ReadonlySet<string> = new Set(['attempts', 'result', 'error']);

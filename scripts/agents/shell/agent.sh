@@ -115,7 +115,7 @@ finish_entry() {
       else
         report started task "$task" token "$attempt_token"
         redis XACK "$inbox" "$group" "$entry" >/dev/null
-        until complete "$task" "$attempt_token" "$parameters"; do sleep 0.25; done
+        until complete "$task" "$attempt_token" "$parameters" || [ -n "$leaving" ]; do sleep 0.25; done
         echo "agent.sh: task $task is done" >&2
       fi
       ;;
@@ -141,10 +141,11 @@ while [ -z "$leaving" ]; do
   beat
   while [ -z "$leaving$lost" ]; do
     reply=$(redis XREADGROUP GROUP "$group" "$id" COUNT 10 BLOCK 1000 STREAMS "$inbox" "$from" 2>&1)
+    # Only the first line tells an error from an answer: a task may hold any word.
     case $reply in
-      *NOGROUP* | *NOPERM* | *WRONGPASS* | *NOAUTH*) echo "agent.sh: the inbox is gone: $reply" >&2; lost=yes ;;
-      *'Could not connect'* | *'Error:'* | *LOADING*) sleep 0.5; from=0; continue ;;
-      *) handle <<<"$reply" ;;
+      '' | "$inbox"*) handle <<<"$reply" ;;
+      *NOGROUP* | *NOPERM* | *WRONGPASS* | *NOAUTH* | *WRONGTYPE*) echo "agent.sh: the inbox is gone: $reply" >&2; lost=yes ;;
+      *) echo "agent.sh: the inbox cannot be read: $reply" >&2; sleep 0.5; from=0; continue ;;
     esac
     # The pending entries come first, all at once or in tens; none left means an answer without entry ids.
     grep -qE '^[0-9]+-[0-9]+$' <<<"$reply" || from='>'
