@@ -3,7 +3,7 @@
  * written against them; one conformance suite runs on every adapter.
  */
 import type { Actor } from './core/actor.ts';
-import type { ActorView } from './core/definition.ts';
+import type { ActorView } from './protocol/snapshot.ts';
 import type { Effect, Message } from './core/effect.ts';
 import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';

@@ -9,7 +9,6 @@ import { assign, setup } from 'xstate';
 import type { Definition } from '../../runtime/core/definition.ts';
 import { effectActions, type Effect } from '../../runtime/core/effect.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
-import { stateText, type StateValue } from '../../runtime/protocol/envelope.ts';
 import { address } from '../../runtime/protocol/ids.ts';
 import { fleetAddress } from '../fleet/address.ts';
 import * as schemas from './events.ts';
@@ -271,17 +270,6 @@ export const agentMachine = setup({
     forgotten: { type: 'final', entry: { type: 'closeMailbox', params: ({ event }) => ({ mailbox: event.self }) } },
   },
 });
-
-/** Names of the seed's REST statuses for the states of the machine. */
-export const agentStatuses = ['REGISTERING', 'IDLE', 'BUSY', 'PAUSED', 'DRAINING', 'SUSPECT', 'LOST', 'RETIRED'] as const;
-export type AgentStatus = (typeof agentStatuses)[number];
-
-export function agentStatus(state: StateValue): AgentStatus {
-  const text = stateText(state);
-  if (text.includes('suspect')) return 'SUSPECT';
-  for (const status of agentStatuses) if (text.includes(status.toLowerCase())) return status;
-  return 'REGISTERING';
-}
 
 export const agentDefinition: Definition = {
   id: 'agent',

@@ -4,13 +4,13 @@
  * assigned in the same commit; nothing polls.
  */
 import { limits } from '../../config/limits.ts';
-import type { ActorView } from '../../runtime/core/definition.ts';
+import type { ActorView } from '../../runtime/protocol/snapshot.ts';
 import type { Dispatcher, LaneStatus } from '../../runtime/ports.ts';
 import type { Envelope } from '../../runtime/protocol/envelope.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
 import type { AgentContext } from '../agent/machine.ts';
 import type { TaskContext } from '../task/attempt.ts';
-import { taskStatus } from '../task/machine.ts';
+import { taskStatus } from '../task/status.ts';
 import { match, type Room } from './match.ts';
 import { rankOf, ReadyQueue } from './ready.ts';
 

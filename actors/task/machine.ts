@@ -8,8 +8,7 @@
 import { and, assign, cancel, raise, setup } from 'xstate';
 import type { Definition } from '../../runtime/core/definition.ts';
 import { effectActions } from '../../runtime/core/effect.ts';
-import type { MachineEvent, StateValue } from '../../runtime/protocol/envelope.ts';
-import { stateText } from '../../runtime/protocol/envelope.ts';
+import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
 import {
   backoffMs,
@@ -218,28 +217,6 @@ export const taskMachine = base.createMachine({
     expired: { type: 'final', entry: 'finish' },
   },
 });
-
-export const taskStatuses = [
-  'queued',
-  'assigned',
-  'running',
-  'retrying',
-  'cancelling',
-  'parked',
-  'succeeded',
-  'cancelled',
-  'expired',
-] as const;
-export type TaskStatus = (typeof taskStatuses)[number];
-
-/** Statuses in which nothing more happens by itself: `Prefer: wait` and event streams end there. */
-export const settledStatuses: ReadonlySet<string> = new Set(['succeeded', 'cancelled', 'expired', 'parked']);
-
-/** The innermost state: the status that REST shows. */
-export function taskStatus(state: StateValue): TaskStatus {
-  const text = stateText(state);
-  return text.slice(text.lastIndexOf('.') + 1) as TaskStatus;
-}
 
 export const taskDefinition: Definition = {
   id: 'task',

@@ -6,7 +6,8 @@ import type { AnyMachineSnapshot } from 'xstate';
 import type { MachineEvent, StateValue } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
 import type { JsonObject } from '../protocol/json.ts';
-import type { ActorView, LoadedDefinition, StoredActor } from './definition.ts';
+import type { ActorView, StoredActor } from '../protocol/snapshot.ts';
+import type { LoadedDefinition } from './definition.ts';
 
 export type Timers = Readonly<Record<string, number | readonly [number, MachineEvent]>>;
 
@@ -110,17 +111,4 @@ export function thaw(definition: LoadedDefinition, address: Address, text: strin
   } catch (error) {
     return { ok: false, reason: 'unreadable', detail: error instanceof Error ? error.message : String(error) };
   }
-}
-
-/** Looks at a stored actor without restoring its machine; for scans and read paths. */
-export function viewOfStored(id: string, text: string): ActorView {
-  const stored = JSON.parse(text) as StoredActor;
-  return {
-    id,
-    revision: stored.revision,
-    since: stored.since,
-    state: stored.state,
-    status: stored.status ?? 'active',
-    context: stored.context,
-  };
 }

@@ -4,23 +4,13 @@
  * when it is loaded: no invoke and no spawned children (effects do that work), no event named `xstate.*` and no `*`
  * handler (they would take what is not theirs), no empty handler (it would look like a refusal), context closed under JSON.
  */
-import type { AnyMachineSnapshot, AnyStateMachine, AnyStateNode } from 'xstate';
+import type { AnyStateMachine, AnyStateNode } from 'xstate';
 import type * as z from 'zod';
 import { limits } from '../../config/limits.ts';
 import { isName, hash32 } from '../protocol/ids.ts';
-import type { MachineEvent, StateValue } from '../protocol/envelope.ts';
+import type { MachineEvent } from '../protocol/envelope.ts';
 import type { JsonObject } from '../protocol/json.ts';
-
-/** What the outside of the machine may see of an actor: plain data. */
-export interface ActorView {
-  id: string;
-  revision: number;
-  /** When the present state was entered, in milliseconds since 1970. */
-  since: number;
-  state: StateValue;
-  status: 'active' | 'done';
-  context: JsonObject;
-}
+import type { ActorView, StoredActor } from '../protocol/snapshot.ts';
 
 export type Recreation =
   /** The same request once more: answered with the present state. */
@@ -59,26 +49,6 @@ export interface Definition {
   /** Snapshots of former versions: the function lifts the stored form from `version` to `version + 1`. */
   migrations?: Readonly<Record<number, (stored: StoredActor) => StoredActor>>;
 }
-
-/** Form of a snapshot at rest. Empty members are left out, so a queued task stays small. */
-export interface StoredActor {
-  /** `<version>-<structural hash>` of the definition that wrote it. */
-  version: string;
-  revision: number;
-  /** When the present state was entered, in milliseconds since 1970. */
-  since: number;
-  state: StateValue;
-  context: JsonObject;
-  status?: 'done';
-  output?: JsonObject;
-  history?: Record<string, string[]>;
-  /** Timer id -> due time, or [due time, event] where the event is not named like the timer. */
-  timers?: Record<string, number | readonly [number, MachineEvent]>;
-  /** Ids of the last external commands. */
-  recent?: string[];
-}
-
-export type AnySnapshot = AnyMachineSnapshot;
 
 /** A definition that passed the checks, with what the runtime derives from it once. */
 export interface LoadedDefinition extends Definition {

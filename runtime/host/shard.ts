@@ -7,7 +7,8 @@
  * cause is set aside (R10).
  */
 import { limits } from '../../config/limits.ts';
-import { thaw, viewOf, viewOfStored } from '../core/actor.ts';
+import { thaw, viewOf } from '../core/actor.ts';
+import { viewOfStored } from '../protocol/snapshot.ts';
 import { count, decide, parseTimerKey, timerEnvelope, type Decided, type World } from '../core/batch.ts';
 import type { Registry } from '../core/definition.ts';
 import { intake, restoreSetAside, type Intake } from '../core/intake.ts';

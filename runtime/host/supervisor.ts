@@ -19,6 +19,10 @@ export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
   owner: string;
   /** Services that run for a shard while it is held, such as its projector. */
   attach: (shard: number) => (Service & { kick?: () => void })[];
+  /** Default: the limits of the same names. */
+  leaseTtlMs?: number;
+  memberTtlMs?: number;
+  balanceEveryMs?: number;
 }
 
 interface Held {
@@ -32,6 +36,9 @@ interface Held {
 
 export class Supervisor implements Service {
   readonly #settings: SupervisorSettings;
+  readonly #leaseTtlMs: number;
+  readonly #memberTtlMs: number;
+  readonly #balanceEveryMs: number;
   readonly #held = new Map<number, Held>();
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
@@ -39,6 +46,9 @@ export class Supervisor implements Service {
 
   constructor(settings: SupervisorSettings) {
     this.#settings = settings;
+    this.#leaseTtlMs = settings.leaseTtlMs ?? limits.leaseTtlMs;
+    this.#memberTtlMs = settings.memberTtlMs ?? limits.memberTtlMs;
+    this.#balanceEveryMs = settings.balanceEveryMs ?? limits.balanceEveryMs;
   }
 
   /** Resolves when the first look at the shards is over. */
@@ -82,7 +92,7 @@ export class Supervisor implements Service {
   async #run(): Promise<void> {
     const { system } = this.#settings;
     while (!this.#stopping.signal.aborted) {
-      await system.sleep(limits.balanceEveryMs, this.#stopping.signal);
+      await system.sleep(this.#balanceEveryMs, this.#stopping.signal);
       if (!this.#stopping.signal.aborted) await this.#turn();
     }
   }
@@ -104,7 +114,7 @@ export class Supervisor implements Service {
   async #balance(): Promise<void> {
     const { membership, owner, shards } = this.#settings;
     await this.#renew();
-    const members = await membership.join(owner, limits.memberTtlMs);
+    const members = await membership.join(owner, this.#memberTtlMs);
     const share = Math.ceil(shards / Math.max(1, members.length));
     const extra = [...this.#held.keys()].slice(share);
     await Promise.all(extra.map((shard) => this.#giveBack(shard)));
@@ -122,7 +132,7 @@ export class Supervisor implements Service {
     await Promise.all(
       [...this.#held.values()].map(async ({ tenure }) => {
         const sentAtMs = system.monotonicMs();
-        if (await store.renew(tenure.lease, limits.leaseTtlMs)) tenure.renewed(sentAtMs);
+        if (await store.renew(tenure.lease, this.#leaseTtlMs)) tenure.renewed(sentAtMs);
         else tenure.end();
       }),
     );
@@ -131,9 +141,9 @@ export class Supervisor implements Service {
   async #take(shard: number): Promise<void> {
     const { store, system, owner, attach, log } = this.#settings;
     const sentAtMs = system.monotonicMs();
-    const outcome = await store.acquire(shard, owner, limits.leaseTtlMs);
+    const outcome = await store.acquire(shard, owner, this.#leaseTtlMs);
     if (outcome.outcome === 'held') return;
-    const tenure = new Tenure(outcome.lease, sentAtMs, system);
+    const tenure = new Tenure(outcome.lease, sentAtMs, this.#leaseTtlMs, system);
     const relay = new Relay(shard, store, system, log);
     const attached = attach(shard);
     const runner = new Shard(

@@ -1,5 +1,4 @@
 /** One holding of a shard's lease, timed on the holder's own monotonic clock from the moment the renewal was SENT. */
-import { limits } from '../../config/limits.ts';
 import type { Lease, System } from '../ports.ts';
 
 /** Thrown where work stops because the shard is, or may be, another process's by now. */
@@ -14,12 +13,14 @@ export class Tenure {
   readonly lease: Lease;
   readonly #system: System;
   readonly #ended = new AbortController();
+  readonly #ttlMs: number;
   #validUntilMs: number;
 
-  constructor(lease: Lease, sentAtMs: number, system: System) {
+  constructor(lease: Lease, sentAtMs: number, ttlMs: number, system: System) {
     this.lease = lease;
     this.#system = system;
-    this.#validUntilMs = sentAtMs + limits.leaseTtlMs * 0.9;
+    this.#ttlMs = ttlMs;
+    this.#validUntilMs = sentAtMs + ttlMs * 0.9;
   }
 
   get signal(): AbortSignal {
@@ -27,7 +28,7 @@ export class Tenure {
   }
 
   renewed(sentAtMs: number): void {
-    this.#validUntilMs = sentAtMs + limits.leaseTtlMs * 0.9;
+    this.#validUntilMs = sentAtMs + this.#ttlMs * 0.9;
   }
 
   /** Whether this process may still believe that the shard is its own. Redis has the last word (R5). */

@@ -2,7 +2,8 @@
  * What makes a number worth printing: every task ended as it should, and the journal that was written under load replays to
  * the very snapshots that are stored (R9).
  */
-import { freeze, viewOfStored, type Actor } from '../../runtime/core/actor.ts';
+import { freeze, type Actor } from '../../runtime/core/actor.ts';
+import { viewOfStored } from '../../runtime/protocol/snapshot.ts';
 import type { Registry } from '../../runtime/core/definition.ts';
 import { step } from '../../runtime/core/step.ts';
 import type { JournalReader, ShardStore } from '../../runtime/ports.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { findRedisServer, startRedis } from '../../runtime/embedded/redis.ts';
-import { taskStatus } from '../../actors/task/machine.ts';
+import { taskStatus } from '../../actors/task/status.ts';
 import { laneShard, startSite, type Site } from '../support/site.ts';
 
 let site: Site;

@@ -1,0 +1,95 @@
+/** The Express application: order of the doors (address, token, body), routes, and one last word for every error. */
+import express, { type Express, type RequestHandler } from 'express';
+import { limits } from '../config/limits.ts';
+import { agentRoutes } from './agents.ts';
+import { allow, authenticate } from './auth.ts';
+import type { ApiContext } from './context.ts';
+import { byTicket, eventRoutes, ticketRoute, Tickets } from './events.ts';
+import { openApiDocument } from './openapi.ts';
+import { setAsideRoutes, statusRoute } from './operations.ts';
+import { Problem, problemHandler } from './problem.ts';
+import { taskRoutes } from './tasks.ts';
+
+/** Address -> methods: what 405 names. */
+const methods: readonly [RegExp, readonly string[]][] = [
+  [/^\/api\/v1\/tasks\/?$/, ['GET', 'POST']],
+  [/^\/api\/v1\/tasks\/[^/]+\/redrive\/?$/, ['POST']],
+  [/^\/api\/v1\/tasks\/[^/]+\/(history|events)\/?$/, ['GET']],
+  [/^\/api\/v1\/tasks\/[^/]+\/?$/, ['GET', 'DELETE']],
+  [/^\/api\/v1\/agents\/?$/, ['GET', 'POST']],
+  [/^\/api\/v1\/agents\/[^/]+\/?$/, ['GET', 'PUT']],
+  [/^\/api\/v1\/set-aside\/[^/]+\/[^/]+\/redrive\/?$/, ['POST']],
+  [/^\/api\/v1\/tickets\/?$/, ['POST']],
+  [/^\/(api\/v1\/(status|events|set-aside|openapi\.json)|metrics|healthz|readyz|version)\/?$/, ['GET']],
+];
+
+export function createApp(context: ApiContext): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.set('trust proxy', false);
+  app.use(headers, knownMethod);
+
+  app.get('/healthz', (_request, response) => {
+    response.json({ status: 'alive' });
+  });
+  app.get('/readyz', async (_request, response) => {
+    const health = await context.health();
+    const ready = context.ready() && health.redis;
+    response.status(ready ? 200 : 503).json({
+      status: ready ? 'ready' : 'not ready',
+      redis: health.redis ? 'up' : 'down',
+      postgres: health.postgres ? 'up' : 'down',
+      findings: health.findings,
+    });
+  });
+  app.get('/version', (_request, response) => {
+    response.json({ version: context.site.version });
+  });
+
+  const tickets = new Tickets();
+  const withTicket = byTicket(tickets, () => context.system.now());
+  const withToken = authenticate(context.auth);
+  app.use((request, response, next) => {
+    if (withTicket(request)) next();
+    else void withToken(request, response, next);
+  });
+  app.get('/metrics', allow('read'), async (_request, response) => {
+    response.type(context.metrics.contentType).send(await context.metrics.render());
+  });
+  const document = openApiDocument(context.site.version);
+  app.get('/api/v1/openapi.json', (_request, response) => {
+    response.json(document);
+  });
+  app.use('/api/v1', eventRoutes(context));
+  app.use('/api/v1/tasks', taskRoutes(context));
+  app.use('/api/v1/agents', agentRoutes(context));
+  app.use('/api/v1/status', statusRoute(context));
+  app.use('/api/v1/set-aside', setAsideRoutes(context));
+  app.use('/api/v1/tickets', ticketRoute(context, tickets));
+  app.use((request, _response, next) => {
+    next(new Problem('not-found', `there is nothing at ${request.path.slice(0, 200)}`));
+  });
+  app.use(problemHandler(context.log));
+  return app;
+}
+
+const headers: RequestHandler = (request, response, next) => {
+  response.set({
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+    'Referrer-Policy': 'no-referrer',
+    'Cache-Control': 'no-store',
+  });
+  if (request.url.length > limits.queryLengthMax)
+    next(new Problem('uri-too-long', `an address has at most ${limits.queryLengthMax} characters`));
+  else next();
+};
+
+const knownMethod: RequestHandler = (request, _response, next) => {
+  const entry = methods.find(([pattern]) => pattern.test(request.path));
+  if (entry && !entry[1].includes(request.method) && !(request.method === 'HEAD' && entry[1].includes('GET')))
+    next(new Problem('method-not-allowed', `${request.path.slice(0, 200)} does not take ${request.method}`, { allow: entry[1] }));
+  else next();
+};

@@ -1,0 +1,149 @@
+/**
+ * Who asks, and what they may. express-jwt checks the signature; a policy then refuses what the library lets pass: tokens
+ * without expiry or with one beyond reason, of another kind or for somebody else, with members that mean something to
+ * other verifiers, or with the same member twice.
+ */
+import type { Request, RequestHandler } from 'express';
+import { expressjwt } from 'express-jwt';
+import { limits } from '../config/limits.ts';
+import { isName } from '../runtime/protocol/ids.ts';
+import { isObject } from '../runtime/protocol/json.ts';
+import { Problem } from './problem.ts';
+import type { Scope } from './token.ts';
+
+export interface AuthSettings {
+  secret: string;
+  issuer: string;
+  audience: string;
+  /** Milliseconds since 1970. */
+  now: () => number;
+}
+
+export interface Caller {
+  subject: string;
+  scopes: ReadonlySet<string>;
+  /** Sees and submits only the tasks of this tenant. */
+  tenant: string | undefined;
+  /** Seconds since 1970. */
+  expiresAt: number;
+}
+
+const callers = new WeakMap<Request, Caller>();
+
+/** @throws Problem when the request was not authenticated: a route without `authenticate` before it */
+export function callerOf(request: Request): Caller {
+  const caller = callers.get(request);
+  if (!caller) throw new Problem('not-authenticated', 'there is no token');
+  return caller;
+}
+
+export function setCaller(request: Request, caller: Caller): void {
+  callers.set(request, caller);
+}
+
+export function authenticate(settings: AuthSettings): RequestHandler {
+  const verify = expressjwt({
+    secret: settings.secret,
+    algorithms: ['HS256'],
+    issuer: settings.issuer,
+    audience: settings.audience,
+    clockTolerance: limits.clockSkewSeconds,
+    getToken: bearerOf,
+  });
+  return (request, response, next) => {
+    const header = request.get('Authorization');
+    // express-jwt lets preflight requests pass; here nothing is served across origins, so they need a token too.
+    if (header === undefined) {
+      next(new Problem('not-authenticated', 'there is no Authorization header', { remedy: 'send Authorization: Bearer TOKEN' }));
+      return;
+    }
+    void Promise.resolve(
+      verify(request, response, (error?: unknown) => {
+        if (error !== undefined) {
+          next(new Problem('not-authenticated', reasonOf(error)));
+          return;
+        }
+        const outcome = inspect(bearerOf(request) ?? '', settings);
+        if (typeof outcome === 'string') {
+          next(new Problem('not-authenticated', outcome));
+          return;
+        }
+        callers.set(request, outcome);
+        next();
+      }),
+    ).catch(next);
+  };
+}
+
+/** Lets a request pass whose token has one of the scopes, or `admin`. */
+export function allow(...wanted: readonly Scope[]): RequestHandler {
+  return (request, _response, next) => {
+    const { scopes } = callerOf(request);
+    if (scopes.has('admin') || wanted.some((scope) => scopes.has(scope))) next();
+    else
+      next(
+        new Problem('not-allowed', `the token lacks the scope ${wanted.join(' or ')}`, {
+          remedy: `npm run orchestrator -- token --scope ${wanted[0] ?? 'admin'}`,
+        }),
+      );
+  };
+}
+
+const tokenPattern = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+
+function bearerOf(request: Request): string | undefined {
+  const header = request.get('Authorization') ?? '';
+  const match = /^Bearer ([^\s,]+)$/i.exec(header);
+  const token = match?.[1];
+  return token !== undefined && token.length <= limits.tokenLengthMax && tokenPattern.test(token) ? token : undefined;
+}
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : 'the token is not valid';
+  return message === 'No authorization token was found' ? 'the Authorization header holds no bearer token' : message;
+}
+
+const subjectPattern = /^[A-Za-z0-9][A-Za-z0-9@._:+-]{0,127}$/;
+const allowedHeader = new Set(['alg', 'typ', 'kid']);
+
+/** What the signature does not say. Returns the caller, or why the token is refused. */
+export function inspect(token: string, settings: AuthSettings): Caller | string {
+  const [rawHeader = '', rawPayload = ''] = token.split('.');
+  const header = decode(rawHeader);
+  const payload = decode(rawPayload);
+  if (typeof header === 'string') return `header: ${header}`;
+  if (typeof payload === 'string') return `payload: ${payload}`;
+  const foreign = Object.keys(header).find((name) => !allowedHeader.has(name));
+  if (foreign !== undefined) return `the header has "${foreign.slice(0, 40)}", which is not taken`;
+  if (header['typ'] !== undefined && header['typ'] !== 'JWT') return 'the token is of another type than JWT';
+  if (header['kid'] !== undefined) return 'the token names a key, and there is one key only';
+  const now = settings.now() / 1000;
+  const { exp, iat, nbf, iss, aud, sub, scope, tenant } = payload;
+  if (typeof exp !== 'number' || !Number.isInteger(exp) || exp < 0) return 'exp is missing or no whole number of seconds';
+  if (exp > now + limits.tokenLifetimeSecondsMax) return `exp is further away than ${limits.tokenLifetimeSecondsMax} s`;
+  // The signature check grants a little skew to clocks; an expired token is refused all the same.
+  if (exp <= now) return 'the token has expired';
+  if (typeof iat !== 'number' || iat > now + limits.clockSkewSeconds) return 'iat is missing or in the future';
+  if (nbf !== undefined && (typeof nbf !== 'number' || nbf > now + limits.clockSkewSeconds)) return 'the token is not valid yet';
+  if (iss !== settings.issuer) return 'iss is not the issuer of this site';
+  if (aud !== settings.audience) return 'aud is not this API alone';
+  if (typeof sub !== 'string' || !subjectPattern.test(sub) || sub === '__proto__') return 'sub is missing or no plain name';
+  if (typeof scope !== 'string' || scope.length > 512) return 'scope is missing';
+  if (tenant !== undefined && (typeof tenant !== 'string' || !isName(tenant))) return 'tenant is no name';
+  return { subject: sub, scopes: new Set(scope.split(' ')), tenant, expiresAt: exp };
+}
+
+function decode(part: string): Record<string, unknown> | string {
+  const text = Buffer.from(part, 'base64url').toString('utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return 'is not JSON';
+  }
+  if (!isObject(value)) return 'is no object';
+  // A parser keeps the last of two equal members; another verifier may keep the first.
+  const names = [...text.matchAll(/"((?:[^"\\]|\\.)*)"\s*:/g)].map((match) => match[1]);
+  if (new Set(names).size !== names.length) return 'has a member twice';
+  return value;
+}

@@ -1,0 +1,127 @@
+/**
+ * Request bodies: read after authentication, bounded, and taken only when every JSON parser would read them alike. The
+ * strictness is on purpose: duplicate members, a byte order mark or a lone surrogate mean different things to different
+ * programs, so they are refused where they come in.
+ */
+import type { Request } from 'express';
+import { limits } from '../config/limits.ts';
+import { storageProblem } from '../runtime/protocol/json.ts';
+import { Problem } from './problem.ts';
+
+export type BodyKind = 'json' | 'ndjson';
+
+/** @throws Problem 413, 415 or 400 */
+export async function readBody(request: Request): Promise<{ kind: BodyKind; text: string }> {
+  const [type = '', ...parameters] = (request.get('Content-Type') ?? '').toLowerCase().split(';').map((part) => part.trim());
+  const kind = type === 'application/json' ? 'json' : /^application\/(x-)?ndjson$/.test(type) ? 'ndjson' : undefined;
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length).replaceAll('"', '');
+  if (!kind || (charset !== undefined && charset !== 'utf-8'))
+    throw new Problem('unsupported-media-type', `the body is ${type || 'of no type'}${charset ? ` in ${charset}` : ''}`, {
+      where: 'Content-Type',
+      remedy: 'send application/json or application/x-ndjson in UTF-8',
+    });
+  if ((request.get('Content-Encoding') ?? 'identity') !== 'identity')
+    throw new Problem('unsupported-media-type', 'compressed bodies are not taken', { where: 'Content-Encoding' });
+  const declared = Number(request.get('Content-Length') ?? 0);
+  if (declared > limits.requestBytesMax) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > limits.requestBytesMax) throw tooLarge();
+    chunks.push(chunk);
+  }
+  try {
+    return { kind, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks)) };
+  } catch {
+    throw new Problem('invalid-json', 'the body is not UTF-8');
+  }
+}
+
+function tooLarge(): Problem {
+  return new Problem('too-large', `a body has at most ${limits.requestBytesMax} bytes`, {
+    remedy: 'send fewer tasks in one request, or put large data elsewhere and send its address',
+  });
+}
+
+/** @throws Problem with the place of what is wrong */
+export function parseStrict(text: string): unknown {
+  if (text.startsWith('\uFEFF')) throw new Problem('invalid-json', 'the body begins with a byte order mark');
+  const bounds = scan(text);
+  if (bounds) throw new Problem('invalid-json', bounds);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new Problem('invalid-json', error instanceof Error ? error.message.slice(0, 200) : 'not JSON');
+  }
+  const unsafe = storageProblem(value, { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax });
+  if (unsafe) throw new Problem('invalid-request', unsafe, { where: /^\/\S*/.exec(unsafe)?.[0] ?? '' });
+  return value;
+}
+
+/** One look at the text before it is parsed: nesting, duplicate members, numbers that would lose digits. */
+function scan(text: string): string | undefined {
+  const open: (Set<string> | undefined)[] = [];
+  let index = 0;
+  let members = 0;
+  let expectName = false;
+  while (index < text.length) {
+    const character = text[index]!;
+    if (character === '"') {
+      const end = stringEnd(text, index);
+      if (end === -1) return undefined;
+      const names = open[open.length - 1];
+      if (expectName && names) {
+        const raw = text.slice(index, end + 1);
+        const name = raw.includes('\\') ? unescaped(raw) : raw.slice(1, -1);
+        if (name !== undefined) {
+          if (names.has(name)) return `the member "${name.slice(0, 40)}" stands twice in one object`;
+          names.add(name);
+        }
+        if (++members > limits.jsonKeysMax) return `there are more than ${limits.jsonKeysMax} members`;
+        expectName = false;
+      }
+      index = end + 1;
+      continue;
+    }
+    if (character === '{' || character === '[') {
+      open.push(character === '{' ? new Set() : undefined);
+      if (open.length > limits.jsonDepthMax) return `it is nested deeper than ${limits.jsonDepthMax} levels`;
+      expectName = character === '{';
+    } else if (character === '}' || character === ']') {
+      open.pop();
+      expectName = false;
+    } else if (character === ',') expectName = open[open.length - 1] !== undefined;
+    else if (character === '-' || (character >= '0' && character <= '9')) {
+      const number = /[-+0-9.eE]+/y;
+      number.lastIndex = index;
+      const digits = number.exec(text)?.[0] ?? character;
+      const value = Number(digits);
+      if (!Number.isFinite(value)) return `the number ${digits.slice(0, 40)} is too large`;
+      if (Number.isInteger(value) && !Number.isSafeInteger(value) && !/[.eE]/.test(digits))
+        return `the number ${digits.slice(0, 40)} would lose digits; send it as a string`;
+      index += digits.length;
+      continue;
+    }
+    index++;
+  }
+  return undefined;
+}
+
+function stringEnd(text: string, start: number): number {
+  for (let index = start + 1; index < text.length; index++) {
+    if (text[index] === '\\') index++;
+    else if (text[index] === '"') return index;
+  }
+  return -1;
+}
+
+function unescaped(raw: string): string | undefined {
+  try {
+    return JSON.parse(raw) as string;
+  } catch {
+    // Not JSON at all: the parser says so in its own words.
+    return undefined;
+  }
+}

@@ -1,0 +1,45 @@
+/** What every route needs, made once by the composition root. */
+import type { Log, System, CommandGateway, LaneStatus, JournalReader } from '../runtime/ports.ts';
+import type { ReadModel } from '../runtime/readmodel.ts';
+import type { AuthSettings } from './auth.ts';
+import type { Commands } from './commands.ts';
+import type { Follower } from './follower.ts';
+
+export interface SiteSettings {
+  name: 'primary' | 'secondary';
+  version: string;
+  shards: number;
+  maxAgents: number;
+  taskTimeoutMs: number;
+  /** Address of Redis that agents are told. */
+  agentRedisUrl: string;
+  keyPrefix: string;
+}
+
+export interface Health {
+  redis: boolean;
+  postgres: boolean;
+  /** Shards that this process holds, and how long the slowest has not come round. */
+  shardsHeld: number;
+  readAgeMs: number;
+  /** Settings of Redis under which promises do not hold. */
+  findings: readonly object[];
+}
+
+export interface ApiContext {
+  site: SiteSettings;
+  auth: AuthSettings;
+  gateway: CommandGateway;
+  journals: JournalReader;
+  commands: Commands;
+  follower: Follower;
+  readModel: ReadModel;
+  system: System;
+  log: Log;
+  health(): Promise<Health>;
+  lanes(): LaneStatus[];
+  projection(): { shard: number; lagSeconds: number }[];
+  metrics: { contentType: string; render(): Promise<string> };
+  /** False while the process goes down: /readyz says so before the port closes. */
+  ready(): boolean;
+}

@@ -1,0 +1,117 @@
+/** Tasks, agents and history as REST shows them: snake_case, times in ISO 8601, absent members left out. */
+import { agentStatus } from '../actors/agent/status.ts';
+import { taskStatus } from '../actors/task/status.ts';
+import type { ActorView } from '../runtime/protocol/snapshot.ts';
+import type { AgentRow, HistoryRow, TaskRow } from '../runtime/readmodel.ts';
+
+export interface TaskResource {
+  id: string;
+  status: string;
+  revision: number;
+  [member: string]: unknown;
+}
+
+const iso = (ms: unknown): string | undefined => (typeof ms === 'number' ? new Date(ms).toISOString() : undefined);
+
+function present<T extends object>(members: T): T {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined && value !== null)) as T;
+}
+
+export function taskOfView(view: ActorView): TaskResource {
+  const { context } = view;
+  const status = taskStatus(view.state);
+  return present({
+    id: view.id,
+    type: context['type'],
+    status,
+    priority: context['priority'],
+    tenant: context['tenant'],
+    parameters: context['parameters'],
+    attempt: context['attempt'],
+    failures: context['failures'],
+    agent: context['agent'],
+    progress: context['progress'],
+    note: context['note'],
+    result: context['result'],
+    error: context['error'],
+    reason: context['reason'],
+    created_at: iso(context['createdAt']),
+    started_at: iso(context['startedAt']),
+    finished_at: iso(context['finishedAt']),
+    status_since: iso(view.since),
+    revision: view.revision,
+  });
+}
+
+export function taskOfRow(row: TaskRow): TaskResource {
+  return present({
+    id: row.id,
+    type: row.type,
+    status: row.status,
+    priority: row.priority,
+    tenant: row.tenant,
+    parameters: row.parameters,
+    attempt: row.attempt,
+    agent: row.agent,
+    progress: row.progress,
+    result: row.result,
+    error: row.error,
+    reason: row.reason,
+    created_at: iso(row.createdAt),
+    started_at: iso(row.startedAt),
+    finished_at: iso(row.finishedAt),
+    revision: row.revision,
+  });
+}
+
+export function agentOfView(view: ActorView): object {
+  const { context } = view;
+  const holding = (context['holding'] ?? {}) as object;
+  return present({
+    id: view.id,
+    type: context['type'],
+    status: agentStatus(view.state),
+    capabilities: context['capabilities'],
+    labels: context['labels'],
+    slots: context['slots'],
+    slots_in_use: Object.keys(holding).length,
+    tasks: Object.keys(holding),
+    version: context['version'],
+    generation: context['generation'],
+    reason: context['reason'],
+    registered_at: iso(context['registeredAt']),
+    seen_at: iso(context['seenAt']),
+    revision: view.revision,
+  });
+}
+
+export function agentOfRow(row: AgentRow): object {
+  return present({
+    id: row.id,
+    type: row.type,
+    status: row.status,
+    capabilities: row.capabilities,
+    labels: row.labels,
+    slots: row.slots,
+    version: row.version,
+    generation: row.generation,
+    reason: row.reason,
+    registered_at: iso(row.registeredAt),
+    revision: row.revision,
+  });
+}
+
+export function historyResource(row: HistoryRow): object {
+  return present({
+    revision: row.revision,
+    event: row.event,
+    state: row.state,
+    outcome: row.outcome,
+    reason: row.reason,
+    origin: row.origin,
+    by: row.by,
+    payload: row.payload,
+    at: iso(row.at),
+    position: row.position,
+  });
+}

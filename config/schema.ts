@@ -1,0 +1,89 @@
+/**
+ * The configuration: one schema for the file, the environment and the flags. The sections and keys of the first four
+ * tables are those of the original system, with its names and defaults.
+ */
+import * as z from 'zod';
+import { limits } from './limits.ts';
+
+const port = z.int().min(0).max(65_535);
+const host = z.string().min(1).max(253);
+const file = z.string().min(1).max(4_096);
+
+export const configSchema = z.strictObject({
+  primary_server: z
+    .strictObject({
+      host: host.default('localhost').describe('Address that the API of the primary site listens on.'),
+      port: port.default(8000).describe('Its port; 0 takes a free one.'),
+    })
+    .prefault({}),
+  secondary_server: z
+    .strictObject({
+      host: host.default('localhost').describe('The same for the secondary site.'),
+      port: port.default(8010).describe('Its port.'),
+    })
+    .prefault({}),
+  orchestrator: z
+    .strictObject({
+      sync_interval: z.int().min(1).max(86_400).default(60).describe('Seconds between two checks that both sites are equal.'),
+      max_agents: z.int().min(1).max(100_000).default(10).describe('Agents that may be registered at the same time.'),
+      task_timeout: z.int().min(1).max(31_536_000).default(3600).describe('Seconds that one attempt of a task may take.'),
+      site: z.enum(['primary', 'secondary']).default('primary').describe('Which of the two sites this process belongs to.'),
+      shards: z.int().min(1).max(limits.shardsMax).default(limits.shardsDefault).describe('Fixed when a site is first started.'),
+      roles: z
+        .array(z.enum(['api', 'runtime']))
+        .min(1)
+        .default(['api', 'runtime'])
+        .describe('What this process does; several processes may share the work.'),
+    })
+    .prefault({}),
+  logging: z
+    .strictObject({
+      level: z
+        .preprocess((value) => (typeof value === 'string' ? value.toUpperCase() : value), z.enum(['DEBUG', 'INFO', 'WARNING', 'ERROR']))
+        .default('INFO')
+        .describe('DEBUG, INFO, WARNING or ERROR.'),
+      format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('auto: readable on a terminal, JSON lines elsewhere.'),
+    })
+    .prefault({}),
+  redis: z
+    .strictObject({
+      url: z.string().min(1).max(2_048).optional().describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
+      agent_url: z.string().min(1).max(2_048).optional().describe('Address that agents are told; default: the same.'),
+      prefix: z
+        .string()
+        .max(64)
+        .regex(/^[A-Za-z0-9:_-]*$/, 'may have letters, digits, ":", "_" and "-"')
+        .default('')
+        .describe('Stands before every key, where several sites share a Redis.'),
+    })
+    .prefault({}),
+  postgres: z
+    .strictObject({
+      url: z.string().min(1).max(2_048).optional().describe('postgres:// address; without it an embedded PostgreSQL is started.'),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      host: host.default('localhost').describe('Address of the metrics port.'),
+      port: port.default(9090).describe('Prometheus metrics without authentication; 0 takes a free one.'),
+      enabled: z.boolean().default(true),
+    })
+    .prefault({}),
+  auth: z
+    .strictObject({
+      issuer: z.string().min(1).max(256).default('supreme-ai-orchestrator').describe('Required `iss` of tokens.'),
+      audience: z.string().min(1).max(256).default('orchestrator-api').describe('Required `aud` of tokens.'),
+      secret_file: file.optional().describe('File with the HS256 secret; default: secret in the data directory, made at the first start.'),
+    })
+    .prefault({}),
+  data: z
+    .strictObject({
+      directory: file.default('.data').describe('Embedded servers and the secret live here; relative to the installation.'),
+    })
+    .prefault({}),
+});
+
+export type Config = z.infer<typeof configSchema>;
+
+/** Keys that `config print` does not show. */
+export const secretKeys: readonly string[] = ['redis.url', 'redis.agent_url', 'postgres.url'];

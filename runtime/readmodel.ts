@@ -1,0 +1,77 @@
+/** Lists, searches and history: what PostgreSQL answers, as ports. Times are milliseconds since 1970. */
+import type { Json, JsonObject } from './protocol/json.ts';
+
+export interface TaskRow {
+  id: string;
+  type: string;
+  tenant: string | null;
+  status: string;
+  priority: number;
+  parameters: Json;
+  result: Json;
+  error: JsonObject | null;
+  reason: string | null;
+  agent: string | null;
+  attempt: number;
+  progress: number | null;
+  createdAt: number;
+  startedAt: number | null;
+  finishedAt: number | null;
+  updatedAt: number;
+  revision: number;
+}
+
+export interface AgentRow {
+  id: string;
+  type: string;
+  status: string;
+  capabilities: readonly string[];
+  labels: Readonly<Record<string, string | number>>;
+  slots: number;
+  version: string | null;
+  generation: number;
+  reason: string | null;
+  registeredAt: number;
+  updatedAt: number;
+  revision: number;
+}
+
+export interface HistoryRow {
+  revision: number;
+  outcome: string;
+  origin: string;
+  event: string;
+  payload: Json;
+  state: string;
+  reason: string | null;
+  by: string | null;
+  at: number;
+  /** Where it stands in the journal: `<shard>.<epoch>.<sequence>.<ordinal>`. */
+  position: string;
+}
+
+export interface TaskFilter {
+  status?: string;
+  type?: string;
+  tenant?: string;
+  agent?: string;
+  createdAfter?: number;
+  createdBefore?: number;
+  /** Part of the id or of the error message. */
+  text?: string;
+}
+
+/** A page, and where the next one begins; `bad-cursor` when the cursor was not made by this list. */
+export type Page<Row> = { rows: Row[]; next: string | undefined } | 'bad-cursor';
+
+export interface ReadModel {
+  tasks(filter: TaskFilter, limit: number, cursor: string | undefined): Promise<Page<TaskRow>>;
+  task(id: string): Promise<TaskRow | undefined>;
+  history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>>;
+  agents(limit: number, cursor: string | undefined): Promise<Page<AgentRow>>;
+  agent(id: string): Promise<AgentRow | undefined>;
+  /** Tasks and agents by status. */
+  counts(tenant?: string): Promise<{ tasks: Record<string, number>; agents: Record<string, number> }>;
+  /** Journal position that the answers reflect, per shard. */
+  watermarks(): Promise<Record<string, string>>;
+}
