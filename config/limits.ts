@@ -49,6 +49,8 @@ export const limits = {
   /** Pending entries that one sweep claims from former owners. */
   claimEntriesMax: 1_000,
   relayEntriesMax: 500,
+  /** Relayed entries that a shard takes ahead of a missing one, before it gives the missing one up. */
+  relayGapEntriesMax: 10_000,
   projectEntriesMax: 200,
   scanCount: 1_000,
   setAsideListMax: 1_000,
@@ -64,6 +66,9 @@ export const limits = {
   janitorEveryMs: 5_000,
   relayRetryMs: 1_000,
   projectorRetryMs: 1_000,
+  /** How often a projector looks without having been told. */
+  projectorIdleMs: 1_000,
+  queryTimeoutMs: 30_000,
   drainMs: 20_000,
 
   /** Age up to which journal entries stay although every reader has them: live followers resume there. */

@@ -5,6 +5,7 @@
 import type { Actor } from './core/actor.ts';
 import type { ActorView } from './protocol/snapshot.ts';
 import type { Effect, Message } from './core/effect.ts';
+import type { Taken } from './core/taken.ts';
 import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';
 import type { JournalEntry, Position } from './protocol/journal.ts';
@@ -65,18 +66,30 @@ export interface Commit {
   posts: Map<string, Message[]>;
   mailboxesOpened: string[];
   mailboxesClosed: string[];
-  /** Envelopes for actors of other shards, in order. */
-  outbound: { shard: number; envelope: Envelope }[];
+  /** Envelopes for actors of other shards, in order, numbered from 1 for each target shard. */
+  outbound: { shard: number; number: number; envelope: Envelope }[];
+  /** Target shard -> number of the last envelope for it. */
+  sent: Map<number, number>;
   /** Envelopes for this shard that wait for the next batch. */
   deferred: Envelope[];
+  /** Envelopes for this shard that wait for a later batch, each in an entry of its own. */
+  deferredApart: Envelope[];
   replies: { recipient: string; request: string; outcomes: Outcome[] }[];
   setAside: SetAside[];
   /** Set-aside entries that were redriven. */
   redriven: Position[];
-  /** Source shard -> last outbound entry of it that is taken over. */
-  relayed: Map<number, Position>;
+  /** Source shard -> numbers of its outbound entries that are taken over. */
+  relayed: Map<number, Taken>;
   /** Inputs that are done: acknowledged and deleted. */
   acks: Map<Entry['source'], Position[]>;
+}
+
+/** An envelope on its way to another shard. */
+export interface OutboundEntry {
+  id: Position;
+  shard: number;
+  number: number;
+  envelope: string;
 }
 
 export interface Lease {
@@ -107,7 +120,7 @@ export interface ShardStore {
   renew(lease: Lease, ttlMs: number): Promise<boolean>;
   release(lease: Lease): Promise<void>;
   /** What stands in the shard when it is taken over. */
-  open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Position> }>;
+  open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Taken>; sent: Map<number, number> }>;
   /** New entries of the commands and of the given outboxes; waits up to `blockMs` when there are none. */
   read(lease: Lease, mailboxes: readonly string[], count: number, blockMs: number): Promise<Entry[]>;
   /** Entries that former owners read but did not commit. Empty when there are none. */
@@ -120,8 +133,8 @@ export interface ShardStore {
   setAsideEntries(shard: number, ids: readonly Position[]): Promise<Map<Position, SetAside>>;
   commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome>;
   /** The relay's side: waiting entries for other shards in order, their delivery, their removal. */
-  outbound(shard: number, count: number): Promise<{ id: Position; shard: number; envelope: string }[]>;
-  deliver(source: number, entries: readonly { id: Position; shard: number; envelope: string }[]): Promise<void>;
+  outbound(shard: number, count: number): Promise<OutboundEntry[]>;
+  deliver(source: number, entries: readonly OutboundEntry[]): Promise<void>;
   removeOutbound(shard: number, ids: readonly Position[]): Promise<void>;
   /** The janitor's side: trims journal, inboxes and replies below what their readers have. */
   tidy(lease: Lease, mailboxes: readonly string[]): Promise<{ journalTrimmed: number; inboxTrimmed: number }>;

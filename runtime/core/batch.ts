@@ -9,7 +9,7 @@ import { limits } from '../../config/limits.ts';
 import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
-import { comparePositions, type JournalEntry, type JournalRecord, type Position } from '../protocol/journal.ts';
+import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
 import type { Application, Commit, Dispatcher, Entry, Telemetry } from '../ports.ts';
 import { freeze, isDone, stateOf, viewOf, type Actor } from './actor.ts';
 import type { Registry } from './definition.ts';
@@ -17,6 +17,7 @@ import type { Effect } from './effect.ts';
 import type { Intake } from './intake.ts';
 import { invariant, unreachable } from './invariant.ts';
 import { step } from './step.ts';
+import { noneTaken, take, type Taken } from './taken.ts';
 
 /** What a shard knows between batches. `decide` changes it; a refused commit throws all of it away. */
 export interface World {
@@ -26,7 +27,11 @@ export interface World {
   dispatcher: Dispatcher;
   /** Loaded actors; null where the store is known to have none. */
   actors: Map<Address, Actor | null>;
-  relayed: Map<number, Position>;
+  /** Addresses whose snapshot this process cannot read -> why. What is sent to them is set aside, never guessed. */
+  unreadable: Map<Address, string>;
+  /** Source shard -> what was taken over from it; target shard -> number of the last envelope for it. */
+  relayed: Map<number, Taken>;
+  sent: Map<number, number>;
   /** `<definition> <state>` -> number of actors. */
   census: Map<string, number>;
   /** Order and origin of activity across sites; agents ignore messages of a lower one. */
@@ -113,7 +118,9 @@ class Batch {
       mailboxesOpened: [],
       mailboxesClosed: [],
       outbound: [],
+      sent: new Map(),
       deferred: [],
+      deferredApart: [],
       replies: [],
       setAside: [],
       redriven: [],
@@ -147,21 +154,25 @@ class Batch {
     } else {
       this.#commit.redriven.push(intake.redriven);
     }
-    if (intake.relayed && !this.#isNew(intake.relayed.source, intake.relayed.position)) return;
+    if (intake.relayed && !this.#isNew(intake.relayed.source, intake.relayed.number)) return;
     const outcomes: Outcome[] = [];
     if (intake.problem) {
       outcomes.push(this.#setAside(entry, undefined, intake.problem.reason, intake.problem.detail));
+    }
+    if (intake.apart) {
+      this.#commit.deferredApart.push(...intake.envelopes);
+      return;
     }
     for (const envelope of intake.envelopes) outcomes.push(this.#decide(envelope));
     if (intake.reply) this.#commit.replies.push({ ...intake.reply, outcomes });
   }
 
-  /** The relay delivers at least once and in order: what is not beyond the last taken position came before. */
-  #isNew(source: number, position: Position): boolean {
-    const last = this.#world.relayed.get(source);
-    if (last !== undefined && comparePositions(position, last) <= 0) return false;
-    this.#world.relayed.set(source, position);
-    this.#commit.relayed.set(source, position);
+  /** The relay delivers at least once: what was taken over before is passed over (R1). */
+  #isNew(source: number, number: number): boolean {
+    const taken = take(this.#world.relayed.get(source) ?? noneTaken, number);
+    if (taken === undefined) return false;
+    this.#world.relayed.set(source, taken);
+    this.#commit.relayed.set(source, taken);
     return true;
   }
 
@@ -174,6 +185,11 @@ class Batch {
       return this.#setAsideEnvelope(envelope, 'unknown-definition', `no definition for ${envelope.to}`);
     if (target.shard !== world.shard)
       return this.#setAsideEnvelope(envelope, 'foreign-shard', `${envelope.to} does not live in shard ${world.shard}`);
+    const unreadable = world.unreadable.get(envelope.to);
+    if (unreadable !== undefined) {
+      if (envelope.origin === 'timer') this.#clearTimer(envelope);
+      return this.#setAsideEnvelope(envelope, 'unreadable-actor', unreadable);
+    }
     const actor = world.actors.get(envelope.to) ?? undefined;
     if (actor && envelope.origin === 'report' && definition.passOver?.(actor.snapshot.context as never, envelope.event!, this.#now))
       return { outcome: 'duplicate', to: envelope.to, revision: actor.revision, state: stateOf(actor) };
@@ -283,7 +299,10 @@ class Batch {
       return;
     }
     if (target.shard !== this.#world.shard) {
-      this.#commit.outbound.push({ shard: target.shard, envelope: { ...envelope, origin: 'relay' } });
+      const number = (this.#world.sent.get(target.shard) ?? 0) + 1;
+      this.#world.sent.set(target.shard, number);
+      this.#commit.sent.set(target.shard, number);
+      this.#commit.outbound.push({ shard: target.shard, number, envelope: { ...envelope, origin: 'relay' } });
       return;
     }
     const waiting = this.#lastWaiting.get(envelope.to);
@@ -348,8 +367,9 @@ class Batch {
     if (!this.#commit.timersSet.has(key)) this.#commit.timersCleared.add(key);
   }
 
+  /** Names the shard too: an actor hears from several, and knows what it heard by these ids. */
   #derivedId(): string {
-    return `${this.#epoch}.${this.#sequence}.${this.#derived++}`;
+    return `${this.#world.shard}.${this.#epoch}.${this.#sequence}.${this.#derived++}`;
   }
 
   #measure(before: Actor | undefined, after: Actor): void {

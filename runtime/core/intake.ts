@@ -3,13 +3,14 @@
  * cannot be understood becomes a problem with a reason, and is set aside (R10).
  *
  * Fields of a command entry: one of `command` (JSON), `batch` (JSON array of commands), `derived` (JSON array of
- * envelopes that the shard itself put off), `relayed` with `source` and `sequence` (one envelope of another shard),
+ * envelopes that the shard itself put off), `relayed` with `source` and `number` (one envelope of another shard),
  * `redrive` (JSON array of set-aside ids); and, for an answer, `reply` (recipient) with `request`.
  */
 import { limits } from '../../config/limits.ts';
-import { commandSchema, type Envelope } from '../protocol/envelope.ts';
+import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.ts';
+import { parseAddress } from '../protocol/ids.ts';
 import { isPosition, type Position } from '../protocol/journal.ts';
-import { parseJson, storageProblem } from '../protocol/json.ts';
+import { isObject, parseJson, storageProblem } from '../protocol/json.ts';
 import type { Entry, SetAside } from '../ports.ts';
 import type { Application } from '../ports.ts';
 
@@ -19,13 +20,15 @@ export interface Intake {
   envelopes: Envelope[];
   problem?: { reason: string; detail: string };
   reply?: { recipient: string; request: string };
-  relayed?: { source: number; position: Position };
+  relayed?: { source: number; number: number };
   /** Set-aside entries to take up again; the host fetches them before the decision. */
   redrive?: Position[];
   /** A timer that is cleared whatever comes of it. */
   clearsTimer?: string;
   /** The set-aside entry that this intake takes up again. */
   redriven?: Position;
+  /** The entry made a batch fail: its envelopes are put off, each into an entry of its own. */
+  apart?: true;
 }
 
 export function fieldsOf(entry: Entry): Map<string, string> {
@@ -76,13 +79,18 @@ function commands(entry: Entry): Intake {
       return { ...base, envelopes };
     }
     case 'derived':
-      return { ...base, envelopes: parsed.value as Envelope[] };
+      return Array.isArray(parsed.value) && parsed.value.every(isEnvelope)
+        ? { ...base, envelopes: parsed.value }
+        : { ...base, ...problem(entry, 'bad-envelope', 'derived is an array of envelopes') };
     case 'relayed': {
-      const source = Number(fields.get('source'));
-      const position = fields.get('sequence') ?? '';
-      if (!Number.isInteger(source) || !isPosition(position))
-        return { ...base, ...problem(entry, 'bad-relay', 'relayed needs source (shard) and sequence (entry id)') };
-      return { ...base, envelopes: [parsed.value as Envelope], relayed: { source, position } };
+      const source = fields.get('source') ?? '';
+      const number = fields.get('number') ?? '';
+      if (!wholePattern.test(source) || Number(source) >= limits.shardsMax || !/^[1-9]\d{0,14}$/.test(number))
+        return { ...base, ...problem(entry, 'bad-relay', 'relayed needs source (a shard) and number (from 1)') };
+      const relayed = { source: Number(source), number: Number(number) };
+      return isEnvelope(parsed.value)
+        ? { ...base, envelopes: [{ ...parsed.value, origin: 'relay' }], relayed }
+        : { ...base, ...problem(entry, 'bad-envelope', 'relayed is an envelope'), relayed };
     }
     case 'redrive': {
       const ids = parsed.value;
@@ -91,6 +99,20 @@ function commands(entry: Entry): Intake {
       return { ...base, redrive: ids as Position[] };
     }
   }
+}
+
+const wholePattern = /^\d{1,4}$/;
+
+const origins: ReadonlySet<unknown> = new Set<Origin>(['command', 'report', 'relay', 'timer', 'actor', 'dispatch']);
+
+/** What the runtime wrote itself; looked at all the same, because whoever reaches the stream could write it (R10). */
+function isEnvelope(value: unknown): value is Envelope {
+  if (!isObject(value)) return false;
+  const { id, to, origin, input, event, by } = value;
+  if (typeof id !== 'string' || typeof to !== 'string' || !origins.has(origin) || !parseAddress(to)) return false;
+  if (by !== undefined && typeof by !== 'string') return false;
+  if (input !== undefined) return isObject(input) && event === undefined;
+  return isObject(event) && typeof event['type'] === 'string';
 }
 
 const kinds = ['command', 'batch', 'derived', 'relayed', 'redrive'] as const;
@@ -118,6 +140,18 @@ function checkCommand(value: unknown): { envelope: Envelope } | { detail: string
 export function restoreSetAside(setAside: SetAside, id: Position): Entry {
   const source = setAside.source.startsWith('outbox:') ? { outbox: setAside.source.slice('outbox:'.length) } : ('commands' as const);
   return { source, id, fields: JSON.parse(setAside.fields) as string[] };
+}
+
+/**
+ * An entry that made its batch fail, in the form in which it makes none fail again: several envelopes are put off one by
+ * one, to find the one; a single one is set aside, such that a redrive takes it up whatever the relay has counted (R10).
+ */
+export function asPoison(taken: Intake, detail: string): Intake {
+  const { entry, envelopes } = taken;
+  const { redrive: _, ...rest } = taken;
+  if (envelopes.length > 1 && !taken.problem) return { ...rest, apart: true };
+  const kept = taken.relayed ? { ...entry, fields: ['derived', JSON.stringify(envelopes)] } : entry;
+  return { ...rest, ...problem(kept, 'not-storable', detail) };
 }
 
 function problem(entry: Entry, reason: string, detail: string): Intake {

@@ -11,7 +11,7 @@ import { thaw, viewOf } from '../core/actor.ts';
 import { viewOfStored } from '../protocol/snapshot.ts';
 import { count, decide, parseTimerKey, timerEnvelope, type Decided, type World } from '../core/batch.ts';
 import type { Registry } from '../core/definition.ts';
-import { intake, restoreSetAside, type Intake } from '../core/intake.ts';
+import { asPoison, intake, restoreSetAside, type Intake } from '../core/intake.ts';
 import type { Application, Commit, Entry, LaneStatus, Log, ShardStore, System, Telemetry } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import { stateText } from '../protocol/envelope.ts';
@@ -33,7 +33,19 @@ export interface ShardSettings {
 interface Read {
   intakes: Intake[];
   timers: string[];
+  /** What it is to blame when it fails, where that is one thing. */
+  suspect: string | undefined;
 }
+
+interface Flight {
+  done: Promise<void>;
+  failed: unknown;
+  /** What the store does not have yet; empty when it does. */
+  addresses: ReadonlySet<Address>;
+  suspect: string | undefined;
+}
+
+const nothing: ReadonlySet<Address> = new Set();
 
 export class Shard {
   readonly #settings: ShardSettings;
@@ -44,10 +56,14 @@ export class Shard {
   #nextTimerMs = 0;
   #more = false;
   #claimAtMs = 0;
-  #inFlight: { done: Promise<void>; failed: unknown; addresses: ReadonlySet<Address> } | undefined;
-  /** Entry by entry, after a batch failed; and what is known to fail. */
+  #inFlight: Flight | undefined;
+  /** Finished or removed by a commit that is stored. */
+  #finished: Address[] = [];
+  /** Entry by entry, after a batch failed; what is to blame if this one fails; and what is known to fail. */
   #isolating = false;
   #suspect: string | undefined;
+  /** A commit failed, so it is not known which sequence is the next. */
+  #inDoubt = false;
   readonly #poison = new Map<string, string>();
   #stopping = false;
   #wake = new AbortController();
@@ -103,8 +119,9 @@ export class Shard {
         if (error instanceof LeaseLost) break;
         if (error instanceof Unavailable) {
           log.warn({ shard: this.id, error: error.message }, 'store away, waiting');
-          // A lost reply may have delivered entries that were never seen: they are claimed.
+          // A lost reply may have delivered entries that were never seen: they are claimed. So with timers.
           this.#claimAtMs = 0;
+          this.#nextTimerMs = 0;
         } else {
           log.error({ shard: this.id, error: describe(error) }, 'batch failed, deciding its entries one by one');
           this.#blame(error);
@@ -120,22 +137,25 @@ export class Shard {
 
   async #turn(): Promise<void> {
     const { system, telemetry } = this.#settings;
+    this.#suspect = undefined;
     const read = await this.#read();
     telemetry.readAge(this.id, this.readAgeMs / 1000);
     this.#lastReadMs = system.monotonicMs();
     this.#check();
     if (read.intakes.length === 0 && read.timers.length === 0 && !this.#more) return;
+    this.#suspect = read.suspect;
+    this.#forget();
     await this.#load(read);
     this.#check();
-    this.#suspect = read.intakes.length + read.timers.length === 1 ? suspectOf(read) : undefined;
     const now = system.now();
     const decided = decide(this.#world, read.intakes, read.timers, now, this.#tenure.lease.epoch, this.#sequence + 1);
     this.#more = decided.more;
-    for (const dueMs of decided.commit.timersSet.values()) this.#nextTimerMs = Math.min(this.#nextTimerMs, dueMs);
+    this.#expectTimers(decided.commit);
     await this.#settle();
     this.#check();
     if (isEmpty(decided.commit)) return;
     this.#sequence++;
+    this.#leave(decided.commit.mailboxesClosed);
     this.#commit(decided, this.#sequence, read.intakes.length);
     if (this.#isolating) await this.#settle();
     this.#evict();
@@ -148,9 +168,11 @@ export class Shard {
     const now = system.now();
     const timers: string[] = [];
     if (this.#nextTimerMs <= now) {
+      // A commit that is stored meanwhile lowers this; the answer may not know of it yet.
+      this.#nextTimerMs = Infinity;
       const { due, nextMs } = await store.dueTimers(lease, now, this.#isolating ? 1 : limits.timersPerReadMax);
       timers.push(...due.map((timer) => timer.key));
-      this.#nextTimerMs = nextMs ?? Infinity;
+      this.#nextTimerMs = Math.min(this.#nextTimerMs, nextMs ?? Infinity);
     }
     let entries: Entry[];
     const streams = this.#mailboxes.length + 1;
@@ -161,7 +183,7 @@ export class Shard {
       const count = this.#isolating ? 1 : Math.max(1, Math.floor(limits.claimEntriesMax / streams));
       entries = await store.claim(lease, this.#mailboxes, count);
       if (this.#isolating) {
-        if (entries.length === 0) this.#isolating = false;
+        if (entries.length === 0 && timers.length === 0) this.#isolating = false;
         entries = timers.length > 0 ? [] : entries.slice(0, 1);
       } else if (entries.length === 0) {
         this.#claimAtMs = system.monotonicMs() + limits.pendingSweepEveryMs;
@@ -171,21 +193,29 @@ export class Shard {
       const count = Math.min(limits.readEntriesMax, Math.max(8, Math.floor(limits.commitEntriesMax / streams)));
       entries = await store.read(lease, this.#mailboxes, count, Math.max(1, wait));
     }
+    const suspect = entries.length + timers.length === 1 ? suspectOf(entries, timers) : undefined;
+    this.#suspect = suspect;
     const poisoned = timers.filter((key) => this.#poison.has(`timer ${key}`));
     const intakes = [...poisoned.map((key) => this.#poisonedTimer(key)), ...(await this.#intakes(entries))];
-    return { intakes, timers: timers.filter((key) => !poisoned.includes(key)) };
+    return { intakes, timers: timers.filter((key) => !poisoned.includes(key)), suspect };
   }
 
   async #intakes(entries: readonly Entry[]): Promise<Intake[]> {
     const { application, store } = this.#settings;
     const intakes: Intake[] = [];
     for (const entry of entries) {
-      const taken = this.#asPoison(entry) ?? intake(entry, application);
+      const poison = this.#poison.get(entryKey(entry));
+      const understood = intake(entry, application);
+      const taken = poison === undefined ? understood : asPoison(understood, poison);
+      this.#poison.delete(entryKey(entry));
       intakes.push(taken);
       if (!taken.redrive) continue;
       const found = await store.setAsideEntries(this.id, taken.redrive);
-      for (const [id, setAside] of found)
-        intakes.push({ ...intake(restoreSetAside(setAside, id), application), redriven: id });
+      for (const [id, setAside] of found) {
+        // That it was taken over from another shard is counted already.
+        const { relayed: _, ...again } = intake(restoreSetAside(setAside, id), application);
+        intakes.push({ ...again, redriven: id });
+      }
     }
     return intakes;
   }
@@ -210,7 +240,7 @@ export class Shard {
   }
 
   async #loadSome(addresses: readonly Address[]): Promise<void> {
-    const { store, log } = this.#settings;
+    const { store } = this.#settings;
     const { actors, dispatcher } = this.#world;
     const texts = await store.load(this.id, addresses);
     for (const address of addresses) {
@@ -224,22 +254,34 @@ export class Shard {
       if (!definition) continue;
       const thawed = thaw(definition, address, text);
       if (thawed.ok) actors.set(address, thawed.actor);
-      else {
-        log.error({ shard: this.id, actor: address, reason: thawed.reason, detail: thawed.detail }, 'snapshot not readable');
-        dispatcher.observe(address, undefined);
-      }
+      else this.#unreadable(address, thawed.reason, thawed.detail);
     }
   }
 
+  /** What a newer or a foreign release wrote is kept as it is, and what is sent to it is set aside. */
+  #unreadable(address: Address, reason: string, detail: string): void {
+    const { dispatcher, unreadable } = this.#world;
+    if (!unreadable.has(address))
+      this.#settings.log.error({ shard: this.id, actor: address, reason, detail }, 'snapshot not readable');
+    unreadable.set(address, detail);
+    dispatcher.observe(address, undefined);
+  }
+
   #commit(decided: Decided, sequence: number, entries: number): void {
-    const flight = {
+    const flight: Flight = {
       addresses: new Set(decided.commit.snapshots.keys()),
-      failed: undefined as unknown,
+      failed: undefined,
       done: Promise.resolve(),
+      suspect: this.#suspect,
     };
-    flight.done = this.#store(decided, sequence, entries).catch((error: unknown) => {
-      flight.failed = error;
-    });
+    flight.done = this.#store(decided, sequence, entries).then(
+      () => {
+        flight.addresses = nothing;
+      },
+      (error: unknown) => {
+        flight.failed = error;
+      },
+    );
     this.#inFlight = flight;
   }
 
@@ -274,16 +316,34 @@ export class Shard {
 
   /** What is true now: mailboxes are read from here on, finished actors need no memory. */
   #settled({ commit, settled }: Decided): void {
-    if (commit.mailboxesOpened.length > 0 || commit.mailboxesClosed.length > 0) {
-      const mailboxes = new Set([...this.#mailboxes, ...commit.mailboxesOpened]);
-      for (const mailbox of commit.mailboxesClosed) mailboxes.delete(mailbox);
-      this.#mailboxes = [...mailboxes];
-    }
+    const closed = new Set(commit.mailboxesClosed);
+    const opened = commit.mailboxesOpened.filter((mailbox) => !closed.has(mailbox));
+    if (opened.length > 0) this.#mailboxes = [...new Set([...this.#mailboxes, ...opened])];
+    this.#expectTimers(commit);
+    this.#finished.push(...settled);
+  }
+
+  /** Mailboxes that go with the commit: reading them meanwhile would find no stream. */
+  #leave(closed: readonly string[]): void {
+    if (closed.length > 0) this.#mailboxes = this.#mailboxes.filter((mailbox) => !closed.includes(mailbox));
+  }
+
+  #expectTimers({ timersSet }: Commit): void {
+    for (const dueMs of timersSet.values()) this.#nextTimerMs = Math.min(this.#nextTimerMs, dueMs);
+  }
+
+  /**
+   * Lets go of finished actors, before a batch is loaded and at no other time: one that went between load and decision
+   * would look like one that never was.
+   */
+  #forget(): void {
     const { actors } = this.#world;
-    for (const address of settled) {
+    for (const address of this.#finished) {
       const actor = actors.get(address);
+      if (this.#inFlight?.addresses.has(address)) continue;
       if (actor === null || (actor && actor.snapshot.status !== 'active')) actors.delete(address);
     }
+    this.#finished = [];
   }
 
   async #settle(): Promise<void> {
@@ -293,6 +353,8 @@ export class Shard {
   #check(): void {
     const failed = this.#inFlight?.failed;
     if (failed !== undefined) {
+      this.#suspect = this.#inFlight?.suspect;
+      this.#inDoubt = true;
       this.#inFlight = undefined;
       throw failed instanceof Error ? failed : new Error(describe(failed));
     }
@@ -313,17 +375,21 @@ export class Shard {
   /** Takes the shard over: its mailboxes, what the relay delivered, the index of every actor, the residents themselves. */
   async #open(): Promise<void> {
     const { store, registry, application, system, telemetry, siteEpoch, log } = this.#settings;
+    if (this.#inDoubt) await this.#retake();
     const { lease } = this.#tenure;
-    const { mailboxes, relayed } = await store.open(lease);
+    const { mailboxes, relayed, sent } = await store.open(lease);
     this.#mailboxes = mailboxes;
     this.#inFlight = undefined;
+    this.#finished = [];
     this.#world = {
       shard: this.id,
       registry,
       application,
       dispatcher: application.dispatcher(this.id),
       actors: new Map(),
+      unreadable: new Map(),
       relayed,
+      sent,
       census: new Map(),
       siteEpoch,
       mint: system.token,
@@ -347,7 +413,7 @@ export class Shard {
         }
         const thawed = thaw(definition, address, text);
         if (!thawed.ok) {
-          log.error({ shard: this.id, actor: address, reason: thawed.reason, detail: thawed.detail }, 'snapshot not readable');
+          this.#unreadable(address, thawed.reason, thawed.detail);
           continue;
         }
         this.#world.actors.set(address, thawed.actor);
@@ -358,6 +424,17 @@ export class Shard {
     this.#claimAtMs = 0;
     this.#more = true;
     log.debug({ shard: this.id, epoch: lease.epoch, actors: found }, 'shard opened');
+  }
+
+  /** A failed commit may have been stored or not: a new epoch refuses it from here on, and counts from 1 again (R5). */
+  async #retake(): Promise<void> {
+    const { store, system } = this.#settings;
+    const sentAtMs = system.monotonicMs();
+    const outcome = await store.acquire(this.id, this.#tenure.lease.owner, this.#tenure.ttlMs);
+    if (outcome.outcome === 'held') throw new LeaseLost(this.id, `${outcome.owner} has it`);
+    this.#tenure.retaken(outcome.lease, sentAtMs);
+    this.#sequence = 0;
+    this.#inDoubt = false;
   }
 
   /** Remembers what was decided when it failed, if that was one thing; otherwise goes on one by one to find it. */
@@ -375,22 +452,14 @@ export class Shard {
     return { entry, envelopes: [], problem: { reason: 'not-storable', detail }, clearsTimer: key };
   }
 
-  /** An entry that made a batch fail before: decided as a problem now, which sets it aside. */
-  #asPoison(entry: Entry): Intake | undefined {
-    const key = entryKey(entry);
-    const detail = this.#poison.get(key);
-    if (detail === undefined) return undefined;
-    this.#poison.delete(key);
-    return { entry, envelopes: [], problem: { reason: 'not-storable', detail } };
-  }
 }
 
 function entryKey(entry: Entry): string {
   return `${entry.source === 'commands' ? '' : entry.source.outbox} ${entry.id}`;
 }
 
-function suspectOf({ intakes, timers }: Read): string {
-  return intakes[0] ? entryKey(intakes[0].entry) : `timer ${timers[0] ?? ''}`;
+function suspectOf(entries: readonly Entry[], timers: readonly string[]): string {
+  return entries[0] ? entryKey(entries[0]) : `timer ${timers[0] ?? ''}`;
 }
 
 function isEmpty(commit: Commit): boolean {
@@ -400,6 +469,7 @@ function isEmpty(commit: Commit): boolean {
     commit.setAside.length === 0 &&
     commit.timersCleared.size === 0 &&
     commit.deferred.length === 0 &&
+    commit.deferredApart.length === 0 &&
     commit.redriven.length === 0 &&
     commit.relayed.size === 0
   );

@@ -123,7 +123,7 @@ export class Supervisor implements Service {
     const first = hash32(owner) % shards;
     for (let offset = 0; offset < shards && this.#held.size < share; offset++) {
       const shard = (first + offset) % shards;
-      if (!this.#held.has(shard)) await this.#take(shard);
+      if (!this.#held.has(shard)) await this.#tryTake(shard);
     }
   }
 
@@ -132,10 +132,21 @@ export class Supervisor implements Service {
     await Promise.all(
       [...this.#held.values()].map(async ({ tenure }) => {
         const sentAtMs = system.monotonicMs();
-        if (await store.renew(tenure.lease, this.#leaseTtlMs)) tenure.renewed(sentAtMs);
-        else tenure.end();
+        const { lease } = tenure;
+        if (await store.renew(lease, this.#leaseTtlMs)) tenure.renewed(sentAtMs);
+        else if (tenure.lease === lease) tenure.end();
       }),
     );
+  }
+
+  /** A shard that cannot be taken because its keys are damaged keeps nobody from the others. */
+  async #tryTake(shard: number): Promise<void> {
+    try {
+      await this.#take(shard);
+    } catch (error) {
+      if (error instanceof Unavailable) throw error;
+      this.#settings.log.error({ shard, error: String(error) }, 'shard cannot be taken');
+    }
   }
 
   async #take(shard: number): Promise<void> {

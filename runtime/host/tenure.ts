@@ -10,17 +10,21 @@ export class LeaseLost extends Error {
 }
 
 export class Tenure {
-  readonly lease: Lease;
+  #lease: Lease;
   readonly #system: System;
   readonly #ended = new AbortController();
-  readonly #ttlMs: number;
+  readonly ttlMs: number;
   #validUntilMs: number;
 
   constructor(lease: Lease, sentAtMs: number, ttlMs: number, system: System) {
-    this.lease = lease;
+    this.#lease = lease;
     this.#system = system;
-    this.#ttlMs = ttlMs;
+    this.ttlMs = ttlMs;
     this.#validUntilMs = sentAtMs + ttlMs * 0.9;
+  }
+
+  get lease(): Lease {
+    return this.#lease;
   }
 
   get signal(): AbortSignal {
@@ -28,7 +32,13 @@ export class Tenure {
   }
 
   renewed(sentAtMs: number): void {
-    this.#validUntilMs = sentAtMs + this.#ttlMs * 0.9;
+    this.#validUntilMs = sentAtMs + this.ttlMs * 0.9;
+  }
+
+  /** The same owner took the lease once more: another epoch, and sequences from 1. */
+  retaken(lease: Lease, sentAtMs: number): void {
+    this.#lease = lease;
+    this.renewed(sentAtMs);
   }
 
   /** Whether this process may still believe that the shard is its own. Redis has the last word (R5). */

@@ -15,8 +15,10 @@ export interface ShardKeys {
   commands: string;
   /** Stream: entries for actors of other shards, moved by the relay. */
   outbound: string;
-  /** Hash: source shard -> last outbound entry taken over from it. */
+  /** Hash: source shard -> numbers of the entries taken over from it. */
   relayed: string;
+  /** Hash: target shard -> number of the last entry sent to it. */
+  sent: string;
   /** Stream: entries that could not be applied, with their reason. */
   setAside: string;
   /** Set: ids that have an inbox and an outbox. */
@@ -58,6 +60,7 @@ export function keyspace(prefix = ''): Keyspace {
           commands: key(shard, 'commands'),
           outbound: key(shard, 'outbound'),
           relayed: key(shard, 'relayed'),
+          sent: key(shard, 'sent'),
           setAside: key(shard, 'set-aside'),
           mailboxes: key(shard, 'mailboxes'),
           readers: key(shard, 'readers'),

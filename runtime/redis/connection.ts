@@ -18,23 +18,33 @@ export interface RedisSettings {
 
 /** Errors after which the same call may succeed: the server is starting, failing over, full, or lost a group. */
 const transient =
-  /^(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|NOGROUP)\b|Connection is closed|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Stream isn't writeable/;
+  /^(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|NOGROUP)\b|Connection is closed|Command aborted due to connection close|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Stream isn't writeable/;
 
 export class Connection {
   readonly #settings: RedisSettings;
   readonly #system: System;
   readonly #log: Log;
   readonly #offlineQueue: boolean;
+  readonly #sendOnce: boolean;
   #client: Redis;
   #closed = false;
   #lastError = '';
 
-  /** @param options.failFast refuse calls while there is no link, instead of queueing them up to their deadline */
-  constructor(settings: RedisSettings, system: System, log: Log, options: { failFast?: boolean } = {}) {
+  /**
+   * @param options.failFast refuse calls while there is no link, instead of queueing them up to their deadline
+   * @param options.sendOnce end a call as Unavailable when its link ends, instead of sending it again on the next one
+   */
+  constructor(
+    settings: RedisSettings,
+    system: System,
+    log: Log,
+    options: { failFast?: boolean; sendOnce?: boolean } = {},
+  ) {
     this.#settings = settings;
     this.#system = system;
     this.#log = log;
     this.#offlineQueue = !options.failFast;
+    this.#sendOnce = options.sendOnce ?? false;
     this.#client = this.#connect();
   }
 
@@ -43,7 +53,7 @@ export class Connection {
       connectionName: this.#settings.name,
       ...(this.#settings.tls && { tls: this.#settings.tls }),
       enableOfflineQueue: this.#offlineQueue,
-      maxRetriesPerRequest: null,
+      maxRetriesPerRequest: this.#sendOnce ? 0 : null,
       connectTimeout: limits.callDeadlineMs,
       keepAlive: 10_000,
       retryStrategy: (tries) => Math.min(50 * 2 ** Math.min(tries, 5), 1_000),
@@ -58,6 +68,15 @@ export class Connection {
       this.#lastError = '';
     });
     return client;
+  }
+
+  /** Resolves when the link stands; for callers that fail fast afterwards. @throws Unavailable after the deadline */
+  async ready(deadlineMs: number = limits.callDeadlineMs): Promise<void> {
+    const end = this.#system.monotonicMs() + deadlineMs;
+    while (this.#client.status !== 'ready') {
+      if (this.#system.monotonicMs() > end) throw new Unavailable('redis', this.#lastError || `no link within ${deadlineMs} ms`);
+      await this.#system.sleep(5);
+    }
   }
 
   get status(): string {

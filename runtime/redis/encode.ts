@@ -70,14 +70,17 @@ export function encodeCommit(
     const inbox = space.inbox(shard, mailbox);
     for (const message of messages) encoder.add('xadd', inbox, Object.entries(message).flat());
   }
-  for (const { shard: target, envelope } of commit.outbound)
-    encoder.add('xadd', keys.outbound, ['shard', target, 'envelope', JSON.stringify(envelope)]);
+  for (const { shard: target, number, envelope } of commit.outbound)
+    encoder.add('xadd', keys.outbound, ['shard', target, 'number', number, 'envelope', JSON.stringify(envelope)]);
+  for (const [target, number] of commit.sent) encoder.add('hset', keys.sent, [target, number]);
   for (let from = 0; from < commit.deferred.length; from += limits.batchEnvelopesMax)
     encoder.add('xadd', keys.commands, [
       'derived',
       JSON.stringify(commit.deferred.slice(from, from + limits.batchEnvelopesMax)),
     ]);
-  for (const [source, position] of commit.relayed) encoder.add('hset', keys.relayed, [source, position]);
+  for (const envelope of commit.deferredApart)
+    encoder.add('xadd', keys.commands, ['derived', JSON.stringify([envelope])]);
+  for (const [source, taken] of commit.relayed) encoder.add('hset', keys.relayed, [source, taken]);
   for (const item of commit.setAside)
     encoder.add('xadd', keys.setAside, [
       'source',

@@ -1,7 +1,19 @@
 /** The durable state of shards on Redis: `ShardStore` over streams, hashes and the functions library. */
 import type { Redis } from 'ioredis';
 import { limits } from '../../config/limits.ts';
-import type { Commit, CommitOutcome, Entry, Lease, LeaseOutcome, Log, SetAside, ShardStore, System } from '../ports.ts';
+import type { Taken } from '../core/taken.ts';
+import type {
+  Commit,
+  CommitOutcome,
+  Entry,
+  Lease,
+  LeaseOutcome,
+  Log,
+  OutboundEntry,
+  SetAside,
+  ShardStore,
+  System,
+} from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Address } from '../protocol/ids.ts';
 import { comparePositions, positionStart, type Position } from '../protocol/journal.ts';
@@ -72,15 +84,16 @@ export class RedisShardStore implements ShardStore {
     await this.#shared.run((client) => client.fcall(functionName('release'), 1, key, lease.owner, lease.epoch));
   }
 
-  async open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Position> }> {
+  async open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Taken>; sent: Map<number, number> }> {
     const keys = this.#space.shard(lease.shard);
-    const [mailboxes, relayed] = await this.#shared.run((client) =>
-      Promise.all([client.smembers(keys.mailboxes), client.hgetall(keys.relayed)]),
+    const [mailboxes, relayed, sent] = await this.#shared.run((client) =>
+      Promise.all([client.smembers(keys.mailboxes), client.hgetall(keys.relayed), client.hgetall(keys.sent)]),
     );
     await this.#repair(lease.shard, mailboxes);
     return {
       mailboxes,
-      relayed: new Map(Object.entries(relayed).map(([source, position]) => [Number(source), position])),
+      relayed: new Map(Object.entries(relayed).map(([source, taken]) => [Number(source), taken])),
+      sent: new Map(Object.entries(sent).map(([target, number]) => [Number(target), Number(number)])),
     };
   }
 
@@ -196,20 +209,20 @@ export class RedisShardStore implements ShardStore {
     }
   }
 
-  async outbound(shard: number, count: number): Promise<{ id: Position; shard: number; envelope: string }[]> {
+  async outbound(shard: number, count: number): Promise<OutboundEntry[]> {
     const { outbound } = this.#space.shard(shard);
     const entries = (await this.#shared.run((client) => client.xrange(outbound, '-', '+', 'COUNT', count))) as RawEntry[];
     return entries.map(([id, fields]) => {
-      const [, target = '', , envelope = ''] = fields ?? [];
-      return { id, shard: Number(target), envelope };
+      const [, target = '', , number = '', , envelope = ''] = fields ?? [];
+      return { id, shard: Number(target), number: Number(number), envelope };
     });
   }
 
-  async deliver(source: number, entries: readonly { id: Position; shard: number; envelope: string }[]): Promise<void> {
+  async deliver(source: number, entries: readonly OutboundEntry[]): Promise<void> {
     await this.#shared.run((client) =>
       settled(
         entries.reduce(
-          (pipeline, { id, shard, envelope }) =>
+          (pipeline, { shard, number, envelope }) =>
             pipeline.xadd(
               this.#space.shard(shard).commands,
               '*',
@@ -217,8 +230,8 @@ export class RedisShardStore implements ShardStore {
               envelope,
               'source',
               source,
-              'sequence',
-              id,
+              'number',
+              number,
             ),
           client.pipeline(),
         ),
@@ -242,7 +255,7 @@ export class RedisShardStore implements ShardStore {
     const journalTrimmed = await this.#shared.run((client) => client.xtrim(keys.journal, 'MINID', '~', oldest));
     let inboxTrimmed = 0;
     for (const mailbox of mailboxes) inboxTrimmed += await this.#tidyInbox(this.#space.inbox(lease.shard, mailbox));
-    await this.#removeIdleConsumers(keys.commands, lease.owner);
+    await this.#removeIdleConsumers(this.#streams(lease.shard, mailboxes), lease.owner);
     return { journalTrimmed, inboxTrimmed };
   }
 
@@ -260,12 +273,17 @@ export class RedisShardStore implements ShardStore {
   }
 
   /** A consumer with pending entries is never deleted: that would lose them. */
-  async #removeIdleConsumers(stream: string, own: string): Promise<void> {
+  async #removeIdleConsumers(streams: readonly string[], own: string): Promise<void> {
     await this.#shared.run(async (client) => {
-      const consumers = (await client.xinfo('CONSUMERS', stream, runtimeGroup)) as unknown[][];
-      for (const consumer of consumers.map(pairs))
-        if (consumer['name'] !== own && consumer['pending'] === 0 && Number(consumer['idle']) > 10 * limits.leaseTtlMs)
-          await client.xgroup('DELCONSUMER', stream, runtimeGroup, String(consumer['name']));
+      const asked = client.pipeline();
+      for (const stream of streams) asked.xinfo('CONSUMERS', stream, runtimeGroup);
+      for (const [index, [error, consumers]] of ((await asked.exec()) ?? []).entries()) {
+        // A mailbox that was closed meanwhile has no group any more.
+        if (error) continue;
+        for (const consumer of (consumers as unknown[][]).map(pairs))
+          if (consumer['name'] !== own && consumer['pending'] === 0 && Number(consumer['idle']) > 10 * limits.leaseTtlMs)
+            await client.xgroup('DELCONSUMER', streams[index]!, runtimeGroup, String(consumer['name']));
+      }
     });
   }
 
@@ -281,7 +299,9 @@ export class RedisShardStore implements ShardStore {
     let reader = this.#readers.get(lease.shard);
     if (!reader) {
       const { redis, system, log } = this.#options;
-      reader = new Connection({ ...redis, name: `${redis.name}-shard-${lease.shard}` }, system, log);
+      // Sent again by the client, a read would bring later entries before those of the lost reply.
+      const options = { sendOnce: true };
+      reader = new Connection({ ...redis, name: `${redis.name}-shard-${lease.shard}` }, system, log, options);
       this.#readers.set(lease.shard, reader);
     }
     return reader;

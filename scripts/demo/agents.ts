@@ -3,15 +3,14 @@ import { join } from 'node:path';
 import { findPython } from '../agents/python/find.ts';
 import { buildRoot, projectRoot } from '../root.ts';
 import type { Orchestrator } from './orchestrator.ts';
-import { run, type Running } from './process.ts';
-import type { Stage } from './stage.ts';
+import { run, type Running, type Say } from './process.ts';
 import { Client } from './client.ts';
 
 const readyDeadlineMs = 20_000;
 
 export async function startAgents(
   orchestrator: Orchestrator,
-  stage: Stage,
+  say: Say,
 ): Promise<{ names: string[]; stop: () => Promise<void> }> {
   const env = { ORCHESTRATOR_TOKEN: orchestrator.token, ORCHESTRATOR_API: orchestrator.api, LOG_LEVEL: 'warn' };
   const program = join(buildRoot, 'scripts/agents/text-agent.js');
@@ -31,7 +30,7 @@ export async function startAgents(
         { ...env, ...python.env },
       ),
     );
-  else stage.say('no Python with redis-py here (Debian: apt install python3-redis): going on with three agents');
+  else say('no Python with redis-py here (Debian: apt install python3-redis): going on with three agents');
   const stop = async (): Promise<void> => {
     await Promise.all(running.map((agent) => agent.stop()));
   };

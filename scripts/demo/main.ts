@@ -46,13 +46,13 @@ async function main(): Promise<number> {
   const stops: (() => Promise<void>)[] = [];
   const act = async (): Promise<number> => {
     stage.say('starting the orchestrator');
-    const orchestrator = await startOrchestrator(join(projectRoot, '.data', 'demo'), stage);
+    const orchestrator = await startOrchestrator(join(projectRoot, '.data', 'demo'), (words) => stage.say(words));
     stops.push(orchestrator.stop);
     stage.say('starting the agents');
-    const agents = await startAgents(orchestrator, stage);
+    const agents = await startAgents(orchestrator, (words) => stage.say(words));
     stops.push(agents.stop);
     const client = new Client(orchestrator.api, orchestrator.token);
-    const report = await runWork(client, documents, agents.names, orchestrator.site, stage);
+    const report = await runWork(client, documents, agents.names, orchestrator.site, (done, of) => stage.progress(done, of));
     stage.show(report, orchestrator);
     if (!values.once) {
       stage.invite(orchestrator, report.results[0]?.task);

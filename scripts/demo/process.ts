@@ -1,6 +1,9 @@
 /** Child processes of the demo: their last words are kept for the case that they end too early. */
 import { spawn, type ChildProcess } from 'node:child_process';
 
+/** One line for the person who watches. */
+export type Say = (words: string) => void;
+
 export interface Running {
   child: ChildProcess;
   /** The last lines it wrote to standard error. */

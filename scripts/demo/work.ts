@@ -2,7 +2,6 @@
 import type { TextReport } from '../agents/text/process.ts';
 import type { Client, TaskBody } from './client.ts';
 import type { Document } from './documents.ts';
-import type { Stage } from './stage.ts';
 
 export interface DocumentResult {
   name: string;
@@ -36,19 +35,19 @@ export async function runWork(
   documents: readonly Document[],
   agents: string[],
   site: string,
-  stage: Stage,
+  progress: (done: number, of: number) => void,
 ): Promise<DemoReport> {
   const started = performance.now();
   const ids = await client.submit(
     documents.map(({ name, text }) => ({ type: 'text_processing', parameters: { name, text } })),
   );
   let done = 0;
-  stage.progress(0, ids.length);
+  progress(0, ids.length);
   const finish = async (id: string): Promise<TaskBody> => {
     for (;;) {
       const body = await client.task(id, 30);
       if (!settled.has(body.status)) continue;
-      stage.progress(++done, ids.length);
+      progress(++done, ids.length);
       return body;
     }
   };

@@ -3,6 +3,7 @@
  * end, and no transition is applied twice. `TEST_SEED` repeats a run; `CRASH_SECONDS` makes the first one longer or shorter.
  */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createRegistry } from '../../actors/application.ts';
@@ -11,11 +12,13 @@ import { keyspace } from '../../runtime/protocol/keys.ts';
 import { RedisGateway } from '../../runtime/redis/gateway.ts';
 import { Chance, newSeed } from '../support/chance.ts';
 import { FaultProxy, type Fault } from '../support/faultproxy.ts';
-import { quiet, settledTasks, startAgents, submitLoad } from '../support/load.ts';
+import { quiet, settledTasks, startAgents, submitLoad, submitTallies, tallyDifferences } from '../support/load.ts';
+import { rootDir } from '../support/folders.ts';
 import { replaySite } from '../support/replay.ts';
 import { RuntimeFleet } from '../support/runtimes.ts';
 import { startPrivateRedis, type PrivateServer } from '../support/servers.ts';
 import { MemoryLog } from '../support/site.ts';
+import { definitions } from '../support/tally.ts';
 import type { RunningRedis } from '../../runtime/embedded/redis.ts';
 
 const shards = 8;
@@ -52,26 +55,36 @@ async function run({ seed, tasks, overMs, runtimeUrl, disturb }: Run): Promise<v
   });
   const redis = new Redis(server.url, { maxRetriesPerRequest: null });
   redis.on('error', () => undefined);
-  const fleet = new RuntimeFleet({ url: runtimeUrl, prefix, shards, leaseTtlMs: 1_000, memberTtlMs: 1_000, balanceEveryMs: 200 });
+  const fleet = new RuntimeFleet({
+    url: runtimeUrl,
+    prefix,
+    shards,
+    leaseTtlMs: 1_000,
+    memberTtlMs: 1_000,
+    balanceEveryMs: 200,
+    definitions: join(rootDir, '.build/tests/support/tally.js'),
+  });
   const failed: string[] = [];
   try {
     await fleet.start(3);
     const agents = await startAgents({ url: server.url, space, shards, types, count: 20, chance });
-    const [ids] = await Promise.all([
+    const [ids, sent] = await Promise.all([
       submitLoad({ gateway, shards, types, tasks, overMs, chance }),
+      submitTallies({ gateway, shards, overMs, chance }),
       disturb(fleet, chance),
     ]);
     const open = await settledTasks(redis, space, shards, ids, 60_000);
     await Promise.all(agents.map((agent) => agent.stop()));
     const left = await quiet(redis, space, shards, 10_000);
     await fleet.stop();
-    const report = await replaySite(redis, space, shards, createRegistry());
+    const report = await replaySite(redis, space, shards, createRegistry(definitions));
+    const differences = await tallyDifferences(redis, space, sent);
     const { violations, setAside, ...counts } = report;
     console.log(
       `seed ${seed}: ${JSON.stringify({ ...counts, runtimes: fleet.started, registrations: agents.reduce((sum, agent) => sum + agent.registrations, 0) })}`,
     );
     if (left > 0) failed.push(`${left} entries are left over`);
-    failed.push(...open.slice(0, 20), ...violations, ...setAside.slice(0, 20));
+    failed.push(...differences, ...open.slice(0, 20), ...violations, ...setAside.slice(0, 20));
     failed.push(...fleet.errors.slice(0, 20).map((line) => JSON.stringify(line)), ...fleet.ends);
     const ended = Object.entries(report.tasks).reduce((sum, [, count]) => sum + count, 0);
     if (ended !== tasks) failed.push(`${ended} tasks of ${tasks}`);

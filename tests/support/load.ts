@@ -8,6 +8,7 @@ import { shardOfLane } from '../../runtime/protocol/ids.ts';
 import { agentGroup, type Keyspace } from '../../runtime/protocol/keys.ts';
 import type { Chance } from './chance.ts';
 import { RawAgent } from './rawagent.ts';
+import { tallyAddress, tallyOf, tallyOfAll } from './tally.ts';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -66,6 +67,41 @@ export async function submitLoad({ gateway, shards, types, tasks, overMs, chance
     if (aheadMs > 0) await pause(aheadMs);
   }
   return ids;
+}
+
+/** Events that go from every shard to its neighbour and to shard 0. @returns how many were sent to each shard */
+export async function submitTallies({ gateway, shards, overMs }: Omit<LoadOptions, 'types' | 'tasks'>): Promise<number[]> {
+  const sent = Array.from({ length: shards }, () => 0);
+  const end = performance.now() + overMs;
+  for (let number = 0; performance.now() < end; number++) {
+    const shard = number % shards;
+    const next = tallyOf((shard + 1) % shards);
+    await publish(gateway, shard, [
+      { id: `add-${number}`, to: tallyAddress(tallyOf(shard)), event: { type: 'add', next } },
+    ]);
+    sent[shard]!++;
+    await pause(5);
+  }
+  return sent;
+}
+
+/** Compares what was sent with what was heard; each difference as a sentence. */
+export async function tallyDifferences(redis: Redis, space: Keyspace, sent: readonly number[]): Promise<string[]> {
+  const differences: string[] = [];
+  const read = async (id: string, shard: number): Promise<{ taken: number; heard: number }> => {
+    const text = await redis.hget(space.shard(shard).snapshots, tallyAddress(id));
+    return text === null ? { taken: 0, heard: 0 } : (JSON.parse(text) as { context: { taken: number; heard: number } }).context;
+  };
+  for (const [shard, count] of sent.entries()) {
+    const { taken } = await read(tallyOf(shard), shard);
+    const { heard } = await read(tallyOf((shard + 1) % sent.length), (shard + 1) % sent.length);
+    if (taken !== count) differences.push(`R1: shard ${shard} was sent ${count} events and took ${taken}`);
+    if (heard !== count) differences.push(`R1: the neighbour of shard ${shard} heard ${heard} of ${count} relayed events`);
+  }
+  const total = sent.reduce((sum, count) => sum + count, 0);
+  const { heard } = await read(tallyOfAll, 0);
+  if (heard !== total) differences.push(`R1: the tally of all heard ${heard} of ${total} relayed events`);
+  return differences;
 }
 
 export interface AgentsOptions {

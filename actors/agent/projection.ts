@@ -1,0 +1,38 @@
+/** An agent's row, from its journal records. */
+import type { JsonObject } from '../../runtime/protocol/json.ts';
+import type { Projection } from '../../runtime/protocol/projection.ts';
+import { agentStatus } from './status.ts';
+
+export const agentProjection: Projection = {
+  definition: 'agent',
+  table: 'agents',
+  columns: {
+    type: 'text',
+    status: 'text',
+    capabilities: 'jsonb',
+    labels: 'jsonb',
+    slots: 'integer',
+    version: 'text',
+    generation: 'counter',
+    reason: 'text',
+    registered_at: 'timestamptz',
+  },
+  patch: ({ input, event, state }, at) => {
+    const patch: Record<string, unknown> = { status: agentStatus(state) };
+    if (input) {
+      Object.assign(patch, {
+        type: input['type'],
+        capabilities: input['capabilities'] ?? [],
+        labels: (input['labels'] as JsonObject | undefined) ?? {},
+        slots: input['slots'] ?? 1,
+        version: input['version'] ?? null,
+        registered_at: at,
+        reason: null,
+        // Each registration is a new generation.
+        generation: 1,
+      });
+    }
+    if (event?.type === 'rejected') patch['reason'] = event['reason'];
+    return patch;
+  },
+};

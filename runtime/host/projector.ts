@@ -1,0 +1,111 @@
+/**
+ * Carries the journal of one shard into the projection store. It goes on where the store's own watermark stands, and tells
+ * the journal what may be trimmed only after the store has it. PostgreSQL may be away for hours: the journal waits.
+ */
+import { limits } from '../../config/limits.ts';
+import type { JournalReader, Log, ProjectionStore, Service, System } from '../ports.ts';
+import { Unavailable } from '../protocol/errors.ts';
+import type { Position } from '../protocol/journal.ts';
+
+/** Name under which the projector acknowledges journal entries. */
+export const projectorReader = 'postgres';
+
+export interface ProjectorSettings {
+  shard: number;
+  journals: JournalReader;
+  store: ProjectionStore;
+  system: System;
+  log: Log;
+}
+
+export class Projector implements Service {
+  readonly #settings: ProjectorSettings;
+  #position: Position | undefined;
+  #running: Promise<void> | undefined;
+  readonly #stopping = new AbortController();
+  #wake = new AbortController();
+  #behindSinceMs: number | undefined;
+  #away = false;
+
+  constructor(settings: ProjectorSettings) {
+    this.#settings = settings;
+  }
+
+  get shard(): number {
+    return this.#settings.shard;
+  }
+
+  /** Seconds for which something in the journal has not been in the store yet. */
+  get lagSeconds(): number {
+    return this.#behindSinceMs === undefined ? 0 : (this.#settings.system.monotonicMs() - this.#behindSinceMs) / 1000;
+  }
+
+  start(): Promise<void> {
+    this.#running ??= this.#run();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake.abort();
+    await this.#running;
+  }
+
+  /** The journal has grown: look now and not at the next interval. */
+  kick(): void {
+    this.#behindSinceMs ??= this.#settings.system.monotonicMs();
+    this.#wake.abort();
+  }
+
+  /** Applies at most one page. */
+  async runOnce(): Promise<{ applied: number; quarantined: number }> {
+    const { shard, journals, store, log } = this.#settings;
+    this.#position ??= await store.watermark(shard);
+    const entries = await journals.range(shard, this.#position, limits.projectEntriesMax);
+    const last = entries[entries.length - 1];
+    if (!last) return { applied: 0, quarantined: 0 };
+    const outcome = await store.apply(shard, this.#position, entries);
+    if ('conflict' in outcome) {
+      // Another process projected this shard meanwhile: go on from where it came to.
+      this.#position = outcome.conflict;
+      return { applied: 0, quarantined: 0 };
+    }
+    this.#position = last.position;
+    if (outcome.quarantined > 0) log.error({ shard, count: outcome.quarantined }, 'journal records quarantined; see the table quarantine');
+    await journals.acknowledge(shard, projectorReader, last.position);
+    return outcome;
+  }
+
+  async #run(): Promise<void> {
+    const { system, log, shard } = this.#settings;
+    let failures = 0;
+    while (!this.#stopping.signal.aborted) {
+      this.#wake = new AbortController();
+      if (this.#stopping.signal.aborted) break;
+      const seenMs = system.monotonicMs();
+      try {
+        const { applied, quarantined } = await this.runOnce();
+        if (this.#away) log.info({ shard }, 'projection goes on');
+        this.#away = false;
+        failures = 0;
+        if (applied + quarantined > 0) {
+          // What came before this look is in the store; what came since is at most this old.
+          this.#behindSinceMs = seenMs;
+          continue;
+        }
+        this.#behindSinceMs = this.#wake.signal.aborted ? seenMs : undefined;
+        await system.sleep(limits.projectorIdleMs, this.#wake.signal);
+      } catch (error) {
+        failures++;
+        this.#position = undefined;
+        if (!this.#away) {
+          const fields = { shard, error: error instanceof Error ? error.message : String(error) };
+          if (error instanceof Unavailable) log.warn(fields, 'projection waits; the journal keeps everything');
+          else log.error(fields, 'projection failed, trying again');
+        }
+        this.#away = true;
+        await system.sleep(limits.projectorRetryMs * Math.min(failures, 10), this.#stopping.signal);
+      }
+    }
+  }
+}

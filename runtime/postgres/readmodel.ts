@@ -1,0 +1,145 @@
+/** Lists and history from PostgreSQL: keyset pages, newest first, so that a page costs the same wherever it stands. */
+import type { AgentRow, HistoryRow, Page, ReadModel, TaskFilter, TaskRow } from '../readmodel.ts';
+import type { Pool } from './pool.ts';
+
+const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
+
+const taskColumns = `id, type, tenant, status, priority, parameters, result, error, reason, agent, attempt, progress,
+  ${ms('created_at')} AS "createdAt", ${ms('started_at')} AS "startedAt", ${ms('finished_at')} AS "finishedAt",
+  ${ms('updated_at')} AS "updatedAt", revision::float8 AS revision`;
+
+const agentColumns = `id, type, status, capabilities, labels, slots, version, generation, reason,
+  ${ms('registered_at')} AS "registeredAt", ${ms('updated_at')} AS "updatedAt", revision::float8 AS revision`;
+
+export class PostgresReadModel implements ReadModel {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async tasks(filter: TaskFilter, limit: number, cursor: string | undefined): Promise<Page<TaskRow>> {
+    const where = new Where();
+    if (filter.status !== undefined) where.add('status = ?', filter.status);
+    if (filter.type !== undefined) where.add('type = ?', filter.type);
+    if (filter.tenant !== undefined) where.add('tenant = ?', filter.tenant);
+    if (filter.agent !== undefined) where.add('agent = ?', filter.agent);
+    if (filter.createdAfter !== undefined) where.add('created_at >= to_timestamp(?::float8 / 1000.0)', filter.createdAfter);
+    if (filter.createdBefore !== undefined) where.add('created_at < to_timestamp(?::float8 / 1000.0)', filter.createdBefore);
+    if (filter.text !== undefined) {
+      const pattern = `%${filter.text.replaceAll(/[\\%_]/g, '\\$&')}%`;
+      where.add("(id ILIKE ? OR error->>'message' ILIKE ?)", pattern, pattern);
+    }
+    if (cursor !== undefined) {
+      const place = decodeCursor(cursor, 'tasks');
+      if (!place) return 'bad-cursor';
+      where.add('(created_at, id) < (to_timestamp(?::float8 / 1000.0), ?)', place[0], place[1]);
+    }
+    const rows = await this.#pool.query<TaskRow>(
+      `SELECT ${taskColumns} FROM tasks ${where.text} ORDER BY created_at DESC, id DESC LIMIT ${limit + 1}`,
+      where.values,
+    );
+    return page(rows, limit, (row) => encodeCursor('tasks', row.createdAt, row.id));
+  }
+
+  async task(id: string): Promise<TaskRow | undefined> {
+    const [row] = await this.#pool.query<TaskRow>(`SELECT ${taskColumns} FROM tasks WHERE id = $1`, [id]);
+    return row;
+  }
+
+  async history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>> {
+    const where = new Where();
+    where.add('actor = ?', actor);
+    if (cursor !== undefined) {
+      const place = decodeCursor(cursor, 'history');
+      const parts = place && /^(\d{1,15})\.(\d{1,15})\.(\d{1,9})$/.exec(place[1]);
+      if (!parts) return 'bad-cursor';
+      where.add('(epoch, sequence, ordinal) > (?::bigint, ?::bigint, ?::int)', parts[1], parts[2], parts[3]);
+    }
+    const rows = await this.#pool.query<HistoryRow & { place: string }>(
+      `SELECT revision::float8 AS revision, outcome, origin, event, payload, state, reason, caused_by AS by, ${ms('at')} AS at,
+         shard || '.' || epoch || '.' || sequence || '.' || ordinal AS position, epoch || '.' || sequence || '.' || ordinal AS place
+       FROM transitions ${where.text} ORDER BY epoch, sequence, ordinal LIMIT ${limit + 1}`,
+      where.values,
+    );
+    return page(rows, limit, (row) => encodeCursor('history', 0, row.place));
+  }
+
+  async agents(limit: number, cursor: string | undefined): Promise<Page<AgentRow>> {
+    const where = new Where();
+    if (cursor !== undefined) {
+      const place = decodeCursor(cursor, 'agents');
+      if (!place) return 'bad-cursor';
+      where.add('id > ?', place[1]);
+    }
+    const rows = await this.#pool.query<AgentRow>(
+      `SELECT ${agentColumns} FROM agents ${where.text} ORDER BY id LIMIT ${limit + 1}`,
+      where.values,
+    );
+    return page(rows, limit, (row) => encodeCursor('agents', 0, row.id));
+  }
+
+  async agent(id: string): Promise<AgentRow | undefined> {
+    const [row] = await this.#pool.query<AgentRow>(`SELECT ${agentColumns} FROM agents WHERE id = $1`, [id]);
+    return row;
+  }
+
+  async counts(tenant?: string): Promise<{ tasks: Record<string, number>; agents: Record<string, number> }> {
+    const count = async (table: string, where: string, values: string[]): Promise<Record<string, number>> => {
+      const rows = await this.#pool.query<{ status: string; count: number }>(
+        `SELECT status, count(*)::float8 AS count FROM ${table} ${where} GROUP BY status`,
+        values,
+      );
+      return Object.fromEntries(rows.map((row) => [row.status, row.count]));
+    };
+    const [tasks, agents] = await Promise.all([
+      count('tasks', tenant === undefined ? '' : 'WHERE tenant = $1', tenant === undefined ? [] : [tenant]),
+      count('agents', '', []),
+    ]);
+    return { tasks, agents };
+  }
+
+  async watermarks(): Promise<Record<string, string>> {
+    const rows = await this.#pool.query<{ shard: number; position: string }>('SELECT shard, position FROM watermarks');
+    return Object.fromEntries(rows.map((row) => [String(row.shard), row.position]));
+  }
+}
+
+class Where {
+  readonly values: unknown[] = [];
+  readonly #conditions: string[] = [];
+
+  /** `?` stands for the next value. */
+  add(condition: string, ...values: unknown[]): void {
+    let next = 0;
+    this.#conditions.push(condition.replaceAll('?', () => `$${this.values.push(values[next++])}`));
+  }
+
+  get text(): string {
+    return this.#conditions.length > 0 ? `WHERE ${this.#conditions.join(' AND ')}` : '';
+  }
+}
+
+function page<Row>(rows: Row[], limit: number, cursorOf: (row: Row) => string): Page<Row> {
+  const shown = rows.slice(0, limit);
+  const last = shown[shown.length - 1];
+  return { rows: shown, next: rows.length > limit && last ? cursorOf(last) : undefined };
+}
+
+function encodeCursor(list: string, number: number, text: string): string {
+  return Buffer.from(JSON.stringify([list, number, text])).toString('base64url');
+}
+
+function decodeCursor(cursor: string, list: string): [number, string] | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
+  } catch {
+    // A cursor comes from outside: whatever cannot be read was not made here.
+    return undefined;
+  }
+  if (!Array.isArray(value) || value.length !== 3) return undefined;
+  const [name, number, text] = value as unknown[];
+  const fits = name === list && typeof number === 'number' && Math.abs(number) < 8.64e15 && typeof text === 'string' && /^[\w.~-]{1,160}$/.test(text);
+  return fits ? [number, text] : undefined;
+}

@@ -1,0 +1,250 @@
+/**
+ * The composition root: adapters, host and API put together for one process, in the order in which they start. This is the
+ * only place that knows all of them.
+ */
+import { hostname } from 'node:os';
+import { agentProjection } from '../actors/agent/projection.ts';
+import { agentStatus } from '../actors/agent/status.ts';
+import { application, createRegistry } from '../actors/application.ts';
+import { taskProjection } from '../actors/task/projection.ts';
+import { taskStatus } from '../actors/task/status.ts';
+import { createApp } from '../api/app.ts';
+import { Commands } from '../api/commands.ts';
+import { Follower } from '../api/follower.ts';
+import { HttpServer } from '../api/server.ts';
+import type { Config } from '../config/schema.ts';
+import { Projector, projectorReader } from '../runtime/host/projector.ts';
+import { Supervisor } from '../runtime/host/supervisor.ts';
+import { createSystem } from '../runtime/host/system.ts';
+import type { Log, Service } from '../runtime/ports.ts';
+import { Unavailable } from '../runtime/protocol/errors.ts';
+import { keyspace } from '../runtime/protocol/keys.ts';
+import { migrate } from '../runtime/postgres/migrate.ts';
+import { Pool } from '../runtime/postgres/pool.ts';
+import { PostgresProjectionStore } from '../runtime/postgres/projector.ts';
+import { PostgresReadModel } from '../runtime/postgres/readmodel.ts';
+import { RedisGateway } from '../runtime/redis/gateway.ts';
+import { RedisInspection, type Finding } from '../runtime/redis/inspection.ts';
+import { RedisJournalReader } from '../runtime/redis/journal.ts';
+import { RedisMembership } from '../runtime/redis/membership.ts';
+import { RedisShardStore } from '../runtime/redis/shardstore.ts';
+import { createMetrics } from '../runtime/telemetry/metrics.ts';
+import type { Servers } from './servers.ts';
+
+export interface Process {
+  /** Base address of the API; undefined where this process has no such role. */
+  apiUrl: string | undefined;
+  metricsUrl: string | undefined;
+  /** Takes no new requests, finishes what is under way, gives the shards back. */
+  stop(): Promise<void>;
+}
+
+export interface ComposeSettings {
+  config: Config;
+  servers: Servers;
+  secret: string;
+  version: string;
+  log: Log;
+}
+
+export async function compose({ config, servers, secret, version, log }: ComposeSettings): Promise<Process> {
+  const { shards, site } = config.orchestrator;
+  const has = (role: 'api' | 'runtime'): boolean => config.orchestrator.roles.includes(role);
+  const system = createSystem();
+  const owner = `${hostname()}:${process.pid}:${system.ulid()}`;
+  const space = keyspace(config.redis.prefix);
+  const redis = { url: servers.redisUrl, name: 'orchestrator' };
+  const adapters = { redis, space, system, log };
+  const stops: (() => Promise<void> | void)[] = [];
+
+  const pool = new Pool({ url: servers.postgresUrl, log });
+  stops.push(() => pool.close());
+  await migrate(pool, log);
+  const projection = new PostgresProjectionStore(pool, [taskProjection, agentProjection]);
+  const readModel = new PostgresReadModel(pool);
+
+  const inspection = new RedisInspection(adapters);
+  stops.push(() => inspection.close());
+  await inspection.claimSite(shards);
+  const findings = await inspection.findings();
+  for (const { setting, value, consequence, remedy } of findings)
+    log.warn({ setting, value, consequence, remedy }, 'a Redis setting weakens what is promised');
+
+  const projectors = new Map<number, Projector>();
+  const journals = new RedisJournalReader(adapters);
+  stops.push(() => journals.close());
+
+  let supervisor: Supervisor | undefined;
+  const postgresUp = upCheck(() => pool.query('SELECT 1'), () => system.monotonicMs());
+  const metrics = createMetrics({
+    site: { name: site, role: 'active', version },
+    lanes: () => supervisor?.lanes() ?? [],
+    census: () => supervisor?.census() ?? new Map<string, number>(),
+    shardsHeld: () => supervisor?.shards.length ?? 0,
+    readAgeMs: () => supervisor?.readAgeMs ?? 0,
+    groups: () => inspection.groups(supervisor?.shards ?? []).catch(whenUnavailable([])),
+    projection: () => lags(projectors),
+    dependencies: async () => [
+      { service: 'redis', up: await inspection.up() },
+      { service: 'postgres', up: await postgresUp() },
+    ],
+    agentStatus,
+    taskStatus,
+  });
+
+  if (has('runtime')) {
+    const store = new RedisShardStore({ ...adapters, journalReaders: [projectorReader] });
+    const membership = new RedisMembership(adapters);
+    stops.push(
+      () => store.close(),
+      () => membership.close(),
+    );
+    supervisor = new Supervisor({
+      store,
+      membership,
+      registry: createRegistry(),
+      application,
+      system,
+      telemetry: metrics.telemetry,
+      log,
+      siteEpoch: site === 'primary' ? 11 : 12,
+      shards,
+      owner,
+      attach: (shard) => [attachProjector(projectors, new Projector({ shard, journals, store: projection, system, log }))],
+    });
+    const running = supervisor;
+    stops.push(() => running.stop());
+    await running.start();
+  }
+
+  let apiUrl: string | undefined;
+  if (has('api')) {
+    const gateway = new RedisGateway(adapters);
+    const commands = new Commands({ gateway, replies: gateway, system, log, shards });
+    const follower = new Follower({ journals, system, log, shards });
+    let ready = true;
+    const app = createApp({
+      site: {
+        name: site,
+        version,
+        shards,
+        maxAgents: config.orchestrator.max_agents,
+        taskTimeoutMs: config.orchestrator.task_timeout * 1000,
+        agentRedisUrl: config.redis.agent_url ?? servers.redisUrl,
+        keyPrefix: config.redis.prefix,
+      },
+      auth: { secret, issuer: config.auth.issuer, audience: config.auth.audience, now: () => system.now() },
+      gateway,
+      journals,
+      commands,
+      follower,
+      readModel,
+      system,
+      log,
+      health: async () => ({
+        redis: await inspection.up(),
+        postgres: await postgresUp(),
+        shardsHeld: supervisor?.shards.length ?? 0,
+        readAgeMs: supervisor?.readAgeMs ?? 0,
+        findings: findings satisfies readonly Finding[],
+      }),
+      lanes: () => supervisor?.lanes() ?? [],
+      projection: () => lags(projectors),
+      metrics,
+      ready: () => ready,
+    });
+    const { host, port } = site === 'primary' ? config.primary_server : config.secondary_server;
+    const server = new HttpServer({ name: 'API', host, port, portKey: `${site}_server.port`, listener: app, log });
+    stops.push(
+      () => gateway.close(),
+      () => commands.stop(),
+      () => follower.stop(),
+      () => server.stop(),
+      () => {
+        ready = false;
+      },
+    );
+    await startOrStop([commands, follower, server], stops);
+    apiUrl = server.url;
+  }
+
+  let metricsUrl: string | undefined;
+  if (config.metrics.enabled) {
+    const server = new HttpServer({
+      name: 'metrics',
+      host: config.metrics.host,
+      port: config.metrics.port,
+      portKey: 'metrics.port',
+      log,
+      listener: (request, response) => {
+        if (request.method !== 'GET' || request.url !== '/metrics') {
+          response.writeHead(404, { 'Content-Type': 'text/plain' }).end('the metrics are at /metrics\n');
+          return;
+        }
+        metrics.render().then(
+          (text) => response.writeHead(200, { 'Content-Type': metrics.contentType }).end(text),
+          (error: unknown) => {
+            log.error({ error: String(error) }, 'metrics failed');
+            response.writeHead(500).end();
+          },
+        );
+      },
+    });
+    stops.push(() => server.stop());
+    await startOrStop([server], stops);
+    metricsUrl = `${server.url}/metrics`;
+  }
+  return { apiUrl, metricsUrl, stop: () => stopAll(stops) };
+}
+
+async function startOrStop(services: readonly Service[], stops: (() => Promise<void> | void)[]): Promise<void> {
+  try {
+    for (const service of services) await service.start();
+  } catch (error) {
+    await stopAll(stops);
+    throw error;
+  }
+}
+
+/** What was started last stops first. */
+async function stopAll(stops: (() => Promise<void> | void)[]): Promise<void> {
+  for (const stop of stops.splice(0).reverse()) await stop();
+}
+
+function attachProjector(projectors: Map<number, Projector>, projector: Projector): Service & { kick: () => void } {
+  return {
+    start: async () => {
+      projectors.set(projector.shard, projector);
+      await projector.start();
+    },
+    stop: async () => {
+      if (projectors.get(projector.shard) === projector) projectors.delete(projector.shard);
+      await projector.stop();
+    },
+    kick: () => projector.kick(),
+  };
+}
+
+function lags(projectors: ReadonlyMap<number, Projector>): { shard: number; lagSeconds: number }[] {
+  return [...projectors.values()].map(({ shard, lagSeconds }) => ({ shard, lagSeconds }));
+}
+
+/** Asks at most once a second: health is looked at by many. */
+function upCheck(ask: () => Promise<unknown>, monotonicMs: () => number): () => Promise<boolean> {
+  let askedAtMs = -Infinity;
+  let answer: Promise<boolean> = Promise.resolve(false);
+  return () => {
+    if (monotonicMs() - askedAtMs > 1_000) {
+      askedAtMs = monotonicMs();
+      answer = ask().then(() => true, whenUnavailable(false));
+    }
+    return answer;
+  };
+}
+
+function whenUnavailable<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof Unavailable) return instead;
+    throw error;
+  };
+}
