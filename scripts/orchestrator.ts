@@ -1,0 +1,109 @@
+/** The command line: `npm run orchestrator -- COMMAND`. */
+import { parseArgs } from 'node:util';
+import { ensureSecret, mintToken, scopes, type Scope } from '../api/token.ts';
+
+import { printConfig } from '../config/load.ts';
+import { isName } from '../runtime/protocol/ids.ts';
+import { limits } from '../config/limits.ts';
+import { readSettings, secretFile } from './settings.ts';
+
+const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
+
+  token           mints a token for the API and prints it
+    --scope S       what it allows; may stand several times (default: read)
+                    one of ${scopes.join(' ')}
+    --subject NAME  who it is for (default: operator)
+    --tenant NAME   limits it to the tasks of one tenant
+    --days N        how long it is valid (default: 30)
+  config print    the configuration in force, without secrets
+  config check    says whether the configuration can be used
+
+Every command takes --config FILE and --set section.key=value.
+
+Examples:
+  npm run --silent orchestrator -- token --scope admin
+  npm run --silent orchestrator -- token --scope agents:register --subject gpu-box --days 365`;
+
+/** Wrong words on the command line: exit code 2. */
+class UsageError extends Error {}
+
+function main(argv: readonly string[]): number {
+  const [command, ...rest] = argv;
+  switch (command) {
+    case undefined:
+    case '--help':
+    case 'help':
+      process.stdout.write(`${usage}\n`);
+      return command === undefined ? 2 : 0;
+    case 'token':
+      return token(rest);
+    case 'config':
+      return config(rest);
+    default:
+      throw new UsageError(`there is no command "${command}"`);
+  }
+}
+
+function token(argv: readonly string[]): number {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: {
+      scope: { type: 'string', multiple: true, default: ['read'] },
+      subject: { type: 'string', default: 'operator' },
+      tenant: { type: 'string' },
+      days: { type: 'string', default: '30' },
+      config: { type: 'string' },
+      set: { type: 'string', multiple: true, default: [] },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(`${usage}\n`);
+    return 0;
+  }
+  const wanted = values.scope.flatMap((list) => list.split(/[\s,]+/)).filter((scope) => scope !== '');
+  const unknown = wanted.find((scope) => !scopes.includes(scope as Scope));
+  if (unknown !== undefined || wanted.length === 0)
+    throw new UsageError(`--scope ${unknown ?? ''}: known are ${scopes.join(', ')}`);
+  const days = Number(values.days);
+  const daysMax = Math.floor(limits.tokenLifetimeSecondsMax / 86_400);
+  if (!(days > 0 && days <= daysMax)) throw new UsageError(`--days takes a number up to ${daysMax}, not ${values.days}`);
+  if (values.tenant !== undefined && !isName(values.tenant)) throw new UsageError(`--tenant ${values.tenant} is no name`);
+  if (!/^[A-Za-z0-9][A-Za-z0-9@._:+-]{0,127}$/.test(values.subject))
+    throw new UsageError(`--subject ${values.subject}: letters, digits and @ . _ : + -, at most 128`);
+  const { config: settings } = readSettings({ file: values.config, set: values.set });
+  process.stdout.write(
+    `${mintToken({
+      secret: ensureSecret(secretFile(settings)),
+      issuer: settings.auth.issuer,
+      audience: settings.auth.audience,
+      subject: values.subject,
+      scopes: wanted as Scope[],
+      ...(values.tenant !== undefined && { tenant: values.tenant }),
+      lifetimeSeconds: Math.floor(days * 86_400),
+    })}\n`,
+  );
+  return 0;
+}
+
+function config(argv: readonly string[]): number {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: { config: { type: 'string' }, set: { type: 'string', multiple: true, default: [] } },
+  });
+  const [action] = positionals;
+  if (action !== 'print' && action !== 'check') throw new UsageError('config takes print or check');
+  const { config: settings } = readSettings({ file: values.config, set: values.set });
+  process.stdout.write(action === 'print' ? printConfig(settings) : 'the configuration can be used\n');
+  return 0;
+}
+
+try {
+  process.exitCode = main(process.argv.slice(2));
+} catch (error) {
+  const wrongWords = error instanceof UsageError || (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  process.stderr.write(`orchestrator: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (wrongWords) process.stderr.write('try: npm run orchestrator -- --help\n');
+  process.exitCode = wrongWords ? 2 : 1;
+}

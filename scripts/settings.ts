@@ -1,0 +1,27 @@
+/** Where the programs find their configuration, their data and the secret. */
+import { isAbsolute, join } from 'node:path';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { projectRoot } from './root.ts';
+
+/** @throws ConfigError with every problem that was found */
+export function readSettings(from: { file: string | undefined; set: readonly string[] }): { config: Config } {
+  return {
+    config: loadConfig({
+      ...(from.file !== undefined && { file: from.file }),
+      defaultFile: join(projectRoot, 'config', 'orchestrator.toml'),
+      env: process.env,
+      set: from.set,
+    }),
+  };
+}
+
+export function dataDirectory(config: Config): string {
+  const { directory } = config.data;
+  return isAbsolute(directory) ? directory : join(projectRoot, directory);
+}
+
+/** The secret that signs tokens: configured, or made in the data directory at the first start. */
+export function secretFile(config: Config): string {
+  return config.auth.secret_file ?? join(dataDirectory(config), 'secret');
+}
