@@ -26,7 +26,12 @@ export interface ConfigSources {
 
 const envPrefix = 'ORCHESTRATOR_';
 /** Variables of the programs themselves, which are no configuration keys. */
-const otherVariables = new Set(['ORCHESTRATOR_TOKEN', 'ORCHESTRATOR_API', 'ORCHESTRATOR_REDIS_URL', 'ORCHESTRATOR_CONFIG']);
+const otherVariables = new Set([
+  'ORCHESTRATOR_TOKEN',
+  'ORCHESTRATOR_API',
+  'ORCHESTRATOR_REDIS_URL',
+  'ORCHESTRATOR_CONFIG',
+]);
 
 type Tree = Record<string, Record<string, unknown>>;
 
@@ -45,7 +50,9 @@ export function loadConfig({ file, defaultFile, env, set }: ConfigSources): Conf
   const text = readFile(path ?? defaultFile, path !== undefined);
   for (const [section, table] of Object.entries(parseToml(text, path ?? defaultFile))) {
     if (typeof table !== 'object' || table === null || Array.isArray(table) || table instanceof Date) {
-      problems.push(`${path ?? defaultFile}: "${section}" is a table, as [${section}]${suggestion(section, sections())}`);
+      problems.push(
+        `${path ?? defaultFile}: "${section}" is a table, as [${section}]${suggestion(section, sections())}`,
+      );
       continue;
     }
     if (!sections().includes(section)) {
@@ -58,7 +65,10 @@ export function loadConfig({ file, defaultFile, env, set }: ConfigSources): Conf
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(envPrefix) || value === undefined || otherVariables.has(name)) continue;
     const fromFile = name.endsWith('_FILE') && name !== 'ORCHESTRATOR_AUTH__SECRET_FILE';
-    const [section = '', key, ...rest] = name.slice(envPrefix.length, fromFile ? -'_FILE'.length : undefined).toLowerCase().split('__');
+    const [section = '', key, ...rest] = name
+      .slice(envPrefix.length, fromFile ? -'_FILE'.length : undefined)
+      .toLowerCase()
+      .split('__');
     if (key === undefined || rest.length > 0) {
       problems.push(`environment: ${name} is no setting; they are named like ORCHESTRATOR_REDIS__URL`);
       continue;
@@ -104,7 +114,9 @@ export function printConfig(config: Config): string {
     lines.push(`[${section}]`);
     for (const [key, value] of Object.entries(table)) {
       if (value === undefined) continue;
-      lines.push(`${key} = ${JSON.stringify(secretKeys.includes(`${section}.${key}`) ? redacted(String(value)) : value)}`);
+      lines.push(
+        `${key} = ${JSON.stringify(secretKeys.includes(`${section}.${key}`) ? redacted(String(value)) : value)}`,
+      );
     }
     lines.push('');
   }
@@ -164,8 +176,12 @@ function keysOf(section: string): string[] | undefined {
 }
 
 function suggestion(wrong: string, known: readonly string[]): string {
-  const [best] = known.map((name) => ({ name, distance: distance(wrong, name) })).sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.max(2, wrong.length / 3) ? `; did you mean "${best.name}"?` : `; known: ${known.join(', ')}`;
+  const [best] = known
+    .map((name) => ({ name, distance: distance(wrong, name) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best && best.distance <= Math.max(2, wrong.length / 3)
+    ? `; did you mean "${best.name}"?`
+    : `; known: ${known.join(', ')}`;
 }
 
 /** Edits between two words. */

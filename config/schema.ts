@@ -24,11 +24,29 @@ export const configSchema = z.strictObject({
     .prefault({}),
   orchestrator: z
     .strictObject({
-      sync_interval: z.int().min(1).max(86_400).default(60).describe('Seconds between two checks that both sites are equal.'),
+      sync_interval: z
+        .int()
+        .min(1)
+        .max(86_400)
+        .default(60)
+        .describe('Seconds between two checks that both sites are equal.'),
       max_agents: z.int().min(1).max(100_000).default(10).describe('Agents that may be registered at the same time.'),
-      task_timeout: z.int().min(1).max(31_536_000).default(3600).describe('Seconds that one attempt of a task may take.'),
-      site: z.enum(['primary', 'secondary']).default('primary').describe('Which of the two sites this process belongs to.'),
-      shards: z.int().min(1).max(limits.shardsMax).default(limits.shardsDefault).describe('Fixed when a site is first started.'),
+      task_timeout: z
+        .int()
+        .min(1)
+        .max(31_536_000)
+        .default(3600)
+        .describe('Seconds that one attempt of a task may take.'),
+      site: z
+        .enum(['primary', 'secondary'])
+        .default('primary')
+        .describe('Which of the two sites this process belongs to.'),
+      shards: z
+        .int()
+        .min(1)
+        .max(limits.shardsMax)
+        .default(limits.shardsDefault)
+        .describe('Fixed when a site is first started.'),
       roles: z
         .array(z.enum(['api', 'runtime']))
         .min(1)
@@ -39,15 +57,26 @@ export const configSchema = z.strictObject({
   logging: z
     .strictObject({
       level: z
-        .preprocess((value) => (typeof value === 'string' ? value.toUpperCase() : value), z.enum(['DEBUG', 'INFO', 'WARNING', 'ERROR']))
+        .preprocess(
+          (value) => (typeof value === 'string' ? value.toUpperCase() : value),
+          z.enum(['DEBUG', 'INFO', 'WARNING', 'ERROR']),
+        )
         .default('INFO')
         .describe('DEBUG, INFO, WARNING or ERROR.'),
-      format: z.enum(['auto', 'json', 'pretty']).default('auto').describe('auto: readable on a terminal, JSON lines elsewhere.'),
+      format: z
+        .enum(['auto', 'json', 'pretty'])
+        .default('auto')
+        .describe('auto: readable on a terminal, JSON lines elsewhere.'),
     })
     .prefault({}),
   redis: z
     .strictObject({
-      url: z.string().min(1).max(2_048).optional().describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
+      url: z
+        .string()
+        .min(1)
+        .max(2_048)
+        .optional()
+        .describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
       agent_url: z.string().min(1).max(2_048).optional().describe('Address that agents are told; default: the same.'),
       prefix: z
         .string()
@@ -59,7 +88,12 @@ export const configSchema = z.strictObject({
     .prefault({}),
   postgres: z
     .strictObject({
-      url: z.string().min(1).max(2_048).optional().describe('postgres:// address; without it an embedded PostgreSQL is started.'),
+      url: z
+        .string()
+        .min(1)
+        .max(2_048)
+        .optional()
+        .describe('postgres:// address; without it an embedded PostgreSQL is started.'),
     })
     .prefault({}),
   metrics: z
@@ -73,12 +107,16 @@ export const configSchema = z.strictObject({
     .strictObject({
       issuer: z.string().min(1).max(256).default('supreme-ai-orchestrator').describe('Required `iss` of tokens.'),
       audience: z.string().min(1).max(256).default('orchestrator-api').describe('Required `aud` of tokens.'),
-      secret_file: file.optional().describe('File with the HS256 secret; default: secret in the data directory, made at the first start.'),
+      secret_file: file
+        .optional()
+        .describe('File with the HS256 secret; default: secret in the data directory, made at the first start.'),
     })
     .prefault({}),
   data: z
     .strictObject({
-      directory: file.default('.data').describe('Embedded servers and the secret live here; relative to the installation.'),
+      directory: file
+        .default('.data')
+        .describe('Embedded servers and the secret live here; relative to the installation.'),
     })
     .prefault({}),
 });

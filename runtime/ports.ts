@@ -2,11 +2,9 @@
  * What the runtime needs from the world, on one page. Adapters (redis, postgres, memory) implement these; the host is
  * written against them; one conformance suite runs on every adapter.
  */
-import type { Actor } from './core/actor.ts';
-import type { ActorView } from './protocol/snapshot.ts';
-import type { Effect, Message } from './core/effect.ts';
+import type { Commit, DecisionTelemetry, Entry, SetAside } from './core/decision.ts';
 import type { Taken } from './core/taken.ts';
-import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
+import type { Command, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';
 import type { JournalEntry, Position } from './protocol/journal.ts';
 
@@ -37,53 +35,6 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
-/** One stream entry as read: field names and values alternate as Redis gives them. */
-export interface Entry {
-  /** `commands`, or the id of the agent whose outbox it came from. */
-  source: 'commands' | { outbox: string };
-  id: Position;
-  fields: readonly string[];
-}
-
-export type SetAside = {
-  /** Where the entry stood: `commands`, or `outbox:<id>`. */
-  source: string;
-  entry: Position;
-  reason: string;
-  detail: string;
-  /** The fields as JSON, so that the entry can be redriven as it was. */
-  fields: string;
-};
-
-/** Everything that one batch changes: what `Store.commit` makes true in one atomic call (R1, R3). */
-export interface Commit {
-  now: number;
-  /** Address -> snapshot JSON, or null when the actor leaves the store. */
-  snapshots: Map<Address, string | null>;
-  timersSet: Map<string, number>;
-  timersCleared: Set<string>;
-  journal: string | undefined;
-  posts: Map<string, Message[]>;
-  mailboxesOpened: string[];
-  mailboxesClosed: string[];
-  /** Envelopes for actors of other shards, in order, numbered from 1 for each target shard. */
-  outbound: { shard: number; number: number; envelope: Envelope }[];
-  /** Target shard -> number of the last envelope for it. */
-  sent: Map<number, number>;
-  /** Envelopes for this shard that wait for the next batch. */
-  deferred: Envelope[];
-  /** Envelopes for this shard that wait for a later batch, each in an entry of its own. */
-  deferredApart: Envelope[];
-  replies: { recipient: string; request: string; outcomes: Outcome[] }[];
-  setAside: SetAside[];
-  /** Set-aside entries that were redriven. */
-  redriven: Position[];
-  /** Source shard -> numbers of its outbound entries that are taken over. */
-  relayed: Map<number, Taken>;
-  /** Inputs that are done: acknowledged and deleted. */
-  acks: Map<Entry['source'], Position[]>;
-}
-
 /** An envelope on its way to another shard. */
 export interface OutboundEntry {
   id: Position;
@@ -99,8 +50,7 @@ export interface Lease {
 }
 
 export type LeaseOutcome =
-  | { outcome: 'acquired'; lease: Lease }
-  | { outcome: 'held'; owner: string; remainingMs: number };
+  { outcome: 'acquired'; lease: Lease } | { outcome: 'held'; owner: string; remainingMs: number };
 
 export type CommitOutcome =
   /** Stored now, or stored before under the same (epoch, sequence). */
@@ -126,7 +76,11 @@ export interface ShardStore {
   /** Entries that former owners read but did not commit. Empty when there are none. */
   claim(lease: Lease, mailboxes: readonly string[], count: number): Promise<Entry[]>;
   /** Due timers, `<address> <timer>`, earliest first. */
-  dueTimers(lease: Lease, now: number, count: number): Promise<{ due: { key: string; dueMs: number }[]; nextMs: number | undefined }>;
+  dueTimers(
+    lease: Lease,
+    now: number,
+    count: number,
+  ): Promise<{ due: { key: string; dueMs: number }[]; nextMs: number | undefined }>;
   load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>>;
   /** All snapshots, page by page; `done` with the last one. */
   scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }>;
@@ -191,49 +145,10 @@ export interface ProjectionStore {
   ): Promise<{ applied: number; quarantined: number } | { conflict: Position }>;
 }
 
-/** Makes assignments. Its state is a fold over the actors of the shard, so it can be rebuilt and audited (R11). */
-export interface Dispatcher {
-  /** An actor changed, or left the store (undefined). */
-  observe(address: Address, actor: ActorView | undefined): void;
-  /** Actors that the next decision may touch, so that the host can load them first. */
-  candidates(incoming: number): Address[];
-  /**
-   * Events to send now. Only actors for which `loaded` is true may be addressed.
-   * @param mint an unguessable token
-   */
-  decide(now: number, loaded: (address: Address) => boolean, mint: () => string): Envelope[];
-  /** Whether the last decision left an assignment that the next one can make. */
-  more(): boolean;
-  /** Compares what the index says with what the actors hold; each drift as one sentence (R11). */
-  audit(actors: Iterable<[Address, ActorView]>): string[];
-  /** Per lane: what waits and what is free. */
-  lanes(now: number): LaneStatus[];
-}
-
-export interface LaneStatus {
-  type: string;
-  queued: number;
-  running: number;
-  agents: number;
-  freeSlots: number;
-  oldestQueuedMs: number;
-}
-
-/** What the product's actors add to the generic runtime. */
-export interface Application {
-  /** Turns an agent's report into envelopes, or says what is wrong with it. */
-  report(agent: string, entry: Entry): { envelopes: Envelope[] } | { problem: string; detail: string };
-  /** What an agent is told when its report was refused. */
-  refusal(envelope: Envelope, reason: string, detail: string): Effect[];
-  dispatcher(shard: number): Dispatcher;
-}
-
 /** Measurements of the host; the adapter to a metrics library lives with the composition root. */
-export interface Telemetry {
+export interface Telemetry extends DecisionTelemetry {
   committed(shard: number, seconds: number, entries: number, records: number): void;
-  transition(definition: string, from: string | undefined, to: string, secondsInState: number | undefined): void;
-  outcome(definition: string, outcome: 'duplicate' | 'refused' | 'set-aside'): void;
   readAge(shard: number, seconds: number): void;
 }
 
-export type { Actor };
+export type { Application, Commit, Dispatcher, Entry, LaneStatus, SetAside } from './core/decision.ts';

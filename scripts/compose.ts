@@ -75,7 +75,10 @@ export async function compose({ config, servers, secret, version, log }: Compose
   stops.push(() => journals.close());
 
   let supervisor: Supervisor | undefined;
-  const postgresUp = upCheck(() => pool.query('SELECT 1'), () => system.monotonicMs());
+  const postgresUp = upCheck(
+    () => pool.query('SELECT 1'),
+    () => system.monotonicMs(),
+  );
   const metrics = createMetrics({
     site: { name: site, role: 'active', version },
     lanes: () => supervisor?.lanes() ?? [],
@@ -110,7 +113,9 @@ export async function compose({ config, servers, secret, version, log }: Compose
       siteEpoch: site === 'primary' ? 11 : 12,
       shards,
       owner,
-      attach: (shard) => [attachProjector(projectors, new Projector({ shard, journals, store: projection, system, log }))],
+      attach: (shard) => [
+        attachProjector(projectors, new Projector({ shard, journals, store: projection, system, log })),
+      ],
     });
     const running = supervisor;
     stops.push(() => running.stop());

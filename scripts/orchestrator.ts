@@ -67,8 +67,10 @@ function token(argv: readonly string[]): number {
     throw new UsageError(`--scope ${unknown ?? ''}: known are ${scopes.join(', ')}`);
   const days = Number(values.days);
   const daysMax = Math.floor(limits.tokenLifetimeSecondsMax / 86_400);
-  if (!(days > 0 && days <= daysMax)) throw new UsageError(`--days takes a number up to ${daysMax}, not ${values.days}`);
-  if (values.tenant !== undefined && !isName(values.tenant)) throw new UsageError(`--tenant ${values.tenant} is no name`);
+  if (!(days > 0 && days <= daysMax))
+    throw new UsageError(`--days takes a number up to ${daysMax}, not ${values.days}`);
+  if (values.tenant !== undefined && !isName(values.tenant))
+    throw new UsageError(`--tenant ${values.tenant} is no name`);
   if (!/^[A-Za-z0-9][A-Za-z0-9@._:+-]{0,127}$/.test(values.subject))
     throw new UsageError(`--subject ${values.subject}: letters, digits and @ . _ : + -, at most 128`);
   const { config: settings } = readSettings({ file: values.config, set: values.set });
@@ -102,7 +104,9 @@ function config(argv: readonly string[]): number {
 try {
   process.exitCode = main(process.argv.slice(2));
 } catch (error) {
-  const wrongWords = error instanceof UsageError || (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  const wrongWords =
+    error instanceof UsageError ||
+    (error instanceof Error && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
   process.stderr.write(`orchestrator: ${error instanceof Error ? error.message : String(error)}\n`);
   if (wrongWords) process.stderr.write('try: npm run orchestrator -- --help\n');
   process.exitCode = wrongWords ? 2 : 1;

@@ -37,7 +37,10 @@ async function embeddedRedis(dataDirectory: string, log: Log, stops: (() => Prom
   const server = await findRedisServer({ cacheDir: join(projectRoot, '.cache', 'redis') });
   const redis = await startRedis({ server, dataDir: join(dataDirectory, 'redis'), appendfsync: 'always' });
   stops.push(() => redis.stop());
-  log.info({ version: server.version, port: redis.port, found: server.source }, 'no [redis] url: embedded Redis started');
+  log.info(
+    { version: server.version, port: redis.port, found: server.source },
+    'no [redis] url: embedded Redis started',
+  );
   return redis.url;
 }
 

@@ -40,7 +40,11 @@ export const events = {
   }),
   /** Any other report: the agent is alive. Made by the intake, at most one per batch. */
   seen: z.strictObject({ type: z.literal('seen'), generation: z.int().min(1).optional() }),
-  goodbye: z.strictObject({ type: z.literal('goodbye'), generation: z.int().min(1).optional(), reason: text.optional() }),
+  goodbye: z.strictObject({
+    type: z.literal('goodbye'),
+    generation: z.int().min(1).optional(),
+    reason: text.optional(),
+  }),
   drain: z.strictObject({ type: z.literal('drain') }),
   pause: z.strictObject({ type: z.literal('pause') }),
   resume: z.strictObject({ type: z.literal('resume') }),

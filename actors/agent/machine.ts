@@ -45,8 +45,7 @@ export const agentDefaults = {
 } as const;
 
 function fleet(context: AgentContext, self: string, type: 'admit' | 'leave'): Effect {
-  const event: MachineEvent =
-    type === 'admit' ? { type, agent: self, max: context.maxAgents } : { type, agent: self };
+  const event: MachineEvent = type === 'admit' ? { type, agent: self, max: context.maxAgents } : { type, agent: self };
   return { kind: 'send', to: fleetAddress, event };
 }
 
@@ -66,7 +65,11 @@ function heartbeatEffects(context: AgentContext, event: AgentEvent): Effect[] {
     const held = context.holding[task];
     if (held === 1) effects.push({ kind: 'send', to: address('task', task), event: { type: 'beat', token } });
     if (held === undefined)
-      effects.push({ kind: 'post', mailbox: event.self, message: { kind: 'cancel', task, token, attempt: '', reason: 'not-held' } });
+      effects.push({
+        kind: 'post',
+        mailbox: event.self,
+        message: { kind: 'cancel', task, token, attempt: '', reason: 'not-held' },
+      });
   }
   return effects;
 }
@@ -187,7 +190,11 @@ export const agentMachine = setup({
         },
         retire: {
           target: 'retired',
-          actions: [list((context, event) => revokeAll(context, event.self, 'agent_retired')), tell('shutdown'), 'dropAll'],
+          actions: [
+            list((context, event) => revokeAll(context, event.self, 'agent_retired')),
+            tell('shutdown'),
+            'dropAll',
+          ],
         },
         goodbye: {
           guard: 'sameGeneration',
@@ -232,7 +239,12 @@ export const agentMachine = setup({
           states: {
             healthy: {
               on: {
-                heartbeat: { guard: 'sameGeneration', target: 'healthy', reenter: true, actions: ['see', list(heartbeatEffects)] },
+                heartbeat: {
+                  guard: 'sameGeneration',
+                  target: 'healthy',
+                  reenter: true,
+                  actions: ['see', list(heartbeatEffects)],
+                },
                 seen: { guard: 'sameGeneration', target: 'healthy', reenter: true, actions: 'see' },
               },
               after: { suspect: 'suspect' },
@@ -251,7 +263,10 @@ export const agentMachine = setup({
     /** Not heard of: its attempts are taken back, and only a new registration brings it back. */
     lost: {
       entry: [
-        list((context, event) => [...revokeAll(context, event.self, 'agent_lost'), fleet(context, event.self, 'leave')]),
+        list((context, event) => [
+          ...revokeAll(context, event.self, 'agent_lost'),
+          fleet(context, event.self, 'leave'),
+        ]),
         'dropAll',
       ],
       on: {

@@ -71,7 +71,7 @@ export function translateReport(agent: string, entry: Entry): Outcome {
       envelopes.push(envelope(id, address('agent', agent), agent, event as MachineEvent, report));
       continue;
     }
-    const known = taskReports[kind];
+    const known = Object.hasOwn(taskReports, kind) ? taskReports[kind] : undefined;
     if (!known) return { problem: 'unknown-kind', detail: `report ${index} has the kind "${kind.slice(0, 40)}"` };
     const task = report['task'];
     if (typeof task !== 'string' || !isId(task))

@@ -1,7 +1,16 @@
 /** The status of an agent as REST shows it: one word for its two regions. */
 import { stateText, type StateValue } from '../../runtime/protocol/envelope.ts';
 
-export const agentStatuses = ['REGISTERING', 'IDLE', 'BUSY', 'PAUSED', 'DRAINING', 'SUSPECT', 'LOST', 'RETIRED'] as const;
+export const agentStatuses = [
+  'REGISTERING',
+  'IDLE',
+  'BUSY',
+  'PAUSED',
+  'DRAINING',
+  'SUSPECT',
+  'LOST',
+  'RETIRED',
+] as const;
 export type AgentStatus = (typeof agentStatuses)[number];
 
 export function agentStatus(state: StateValue): AgentStatus {

@@ -106,8 +106,10 @@ export class LaneDispatcher implements Dispatcher {
     for (const agent of new Set([...holders.keys(), ...claimed.keys()])) {
       const tasks = holders.get(agent) ?? new Set();
       const slots = claimed.get(agent) ?? new Set();
-      for (const task of tasks) if (!slots.has(task)) drift.push(`R11: ${task} names ${agent}, which has no slot for it`);
-      for (const task of slots) if (!tasks.has(task)) drift.push(`R11: ${agent} has a slot for ${task}, which does not name it`);
+      for (const task of tasks)
+        if (!slots.has(task)) drift.push(`R11: ${task} names ${agent}, which has no slot for it`);
+      for (const task of slots)
+        if (!tasks.has(task)) drift.push(`R11: ${agent} has a slot for ${task}, which does not name it`);
     }
     for (const type of new Set([...this.#lanes.keys(), ...truth.#lanes.keys()])) {
       const [mine, other] = [this.#summary(type), truth.#summary(type)];

@@ -43,7 +43,10 @@ export const fleetMachine = setup({
             guard: 'room',
             actions: [
               'add',
-              { type: 'send', params: ({ event }) => ({ to: address('agent', event.agent), event: { type: 'admitted' } }) },
+              {
+                type: 'send',
+                params: ({ event }) => ({ to: address('agent', event.agent), event: { type: 'admitted' } }),
+              },
             ],
           },
           {

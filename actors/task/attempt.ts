@@ -73,7 +73,11 @@ export function remainingMs(context: TaskContext, limitMs: number | undefined, n
 
 export function cancelMessage(context: TaskContext, self: string, reason: string): Effect {
   const { agent = '', token = '', attempt } = context;
-  return { kind: 'post', mailbox: agent, message: { kind: 'cancel', task: self, token, attempt: String(attempt), reason } };
+  return {
+    kind: 'post',
+    mailbox: agent,
+    message: { kind: 'cancel', task: self, token, attempt: String(attempt), reason },
+  };
 }
 
 /** Hands the task to its agent: the message, and the agent's own count. */
@@ -105,7 +109,9 @@ const agentKnows = new Set(['complete', 'fail', 'release', 'cancelled', 'revoke'
 export function letGo(context: TaskContext, event: TaskEvent): Effect[] {
   const { agent } = context;
   if (agent === undefined || event.type === 'revoke') return [];
-  const effects: Effect[] = [{ kind: 'send', to: address('agent', agent), event: { type: 'release', tasks: [event.self] } }];
+  const effects: Effect[] = [
+    { kind: 'send', to: address('agent', agent), event: { type: 'release', tasks: [event.self] } },
+  ];
   if (!agentKnows.has(event.type)) effects.push(cancelMessage(context, event.self, 'revoked'));
   return effects;
 }

@@ -33,7 +33,9 @@ export const retrySchema = z.strictObject({
 
 export const timeoutsSchema = z.strictObject({
   schedule_to_start_ms: duration(1).optional().describe('From submit to the first start; the task expires.'),
-  start_to_close_ms: duration(1).optional().describe('One attempt, from its start; default [orchestrator] task_timeout.'),
+  start_to_close_ms: duration(1)
+    .optional()
+    .describe('One attempt, from its start; default [orchestrator] task_timeout.'),
   schedule_to_close_ms: duration(1).optional().describe('From submit to the end, retries included; the task expires.'),
   heartbeat_ms: duration(1).optional().describe('A running attempt that is not mentioned for this long is taken back.'),
 });
@@ -74,7 +76,12 @@ export const events = {
     note: reason.optional(),
   }),
   complete: z.strictObject({ type: z.literal('complete'), ...attempt, result: payload }),
-  fail: z.strictObject({ type: z.literal('fail'), ...attempt, error: errorSchema, retryable: z.boolean().default(true) }),
+  fail: z.strictObject({
+    type: z.literal('fail'),
+    ...attempt,
+    error: errorSchema,
+    retryable: z.boolean().default(true),
+  }),
   release: z.strictObject({ type: z.literal('release'), ...attempt, reason: reason.optional() }),
   cancelled: z.strictObject({ type: z.literal('cancelled'), ...attempt }),
 };

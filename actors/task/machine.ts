@@ -49,7 +49,8 @@ const base = setup({
     forget: assign({ agent: undefined, token: undefined, progress: undefined, note: undefined }),
     finish: assign(({ event }) => ({ finishedAt: event.at })),
     reopen: assign(({ context, event }) => ({
-      parameters: event.type === 'redrive' && event.parameters !== undefined ? (event.parameters as Json) : context.parameters,
+      parameters:
+        event.type === 'redrive' && event.parameters !== undefined ? (event.parameters as Json) : context.parameters,
       openedAt: event.at,
       queuedAt: event.at,
       failures: 0,
@@ -231,7 +232,8 @@ export const taskDefinition: Definition = {
       ? { kind: 'duplicate' }
       : { kind: 'conflict', detail: 'the Idempotency-Key was used before with another body' },
   refusal: (actor, event: MachineEvent) => {
-    if (schemas.reports.includes(event.type as never) && event['token'] !== actor.context['token']) return 'stale-token';
+    if (schemas.reports.includes(event.type as never) && event['token'] !== actor.context['token'])
+      return 'stale-token';
     return undefined;
   },
 };

@@ -1,5 +1,6 @@
 /** A task's row, from its journal records. */
 import type { Projection } from '../../runtime/protocol/projection.ts';
+import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { settledStatuses, taskStatus } from './status.ts';
 
 export const taskProjection: Projection = {
@@ -36,40 +37,32 @@ export const taskProjection: Projection = {
       });
       return patch;
     }
-    switch (event?.type) {
-      case 'assign':
-        Object.assign(patch, { agent: event['agent'], attempt: event['attempt'] });
-        break;
-      case 'start':
-        patch['started_at'] = at;
-        break;
-      case 'progress':
-        if (event['progress'] !== undefined) patch['progress'] = event['progress'];
-        break;
-      case 'complete':
-        patch['result'] = event['result'];
-        break;
-      case 'fail':
-        Object.assign(patch, { error: event['error'], reason: 'failed' });
-        break;
-      case 'revoke':
-        patch['reason'] = event['reason'];
-        break;
-      case 'cancel':
-        patch['reason'] = event['reason'] ?? 'cancelled';
-        break;
-      case 'redrive':
-        Object.assign(patch, { result: null, error: null, reason: null, started_at: null, finished_at: null });
-        if (event['parameters'] !== undefined) patch['parameters'] = event['parameters'];
-        break;
-    }
-    if (event?.type.startsWith('xstate.after.') || event?.type === 'overdue') {
-      const reason = timeoutReasons.find(([name]) => event.type.includes(name))?.[1];
-      if (reason !== undefined) patch['reason'] = reason;
-    }
+    if (event) Object.assign(patch, byEvent[event.type]?.(event, at) ?? timedOut(event.type));
     return patch;
   },
 };
+
+type Patch = Record<string, unknown>;
+
+const byEvent: Readonly<Record<string, (event: MachineEvent, at: number) => Patch>> = {
+  assign: (event) => ({ agent: event['agent'], attempt: event['attempt'] }),
+  start: (_event, at) => ({ started_at: at }),
+  progress: (event) => (event['progress'] === undefined ? {} : { progress: event['progress'] }),
+  complete: (event) => ({ result: event['result'] }),
+  fail: (event) => ({ error: event['error'], reason: 'failed' }),
+  revoke: (event) => ({ reason: event['reason'] }),
+  cancel: (event) => ({ reason: event['reason'] ?? 'cancelled' }),
+  redrive: (event) => ({
+    ...{ result: null, error: null, reason: null, started_at: null, finished_at: null },
+    ...(event['parameters'] !== undefined && { parameters: event['parameters'] }),
+  }),
+};
+
+/** The reason that the machine keeps when a clock ended what it was doing. */
+function timedOut(event: string): Patch {
+  const reason = timeoutReasons.find(([name]) => event.includes(name))?.[1];
+  return reason === undefined ? {} : { reason };
+}
 
 /** Name in the timer's event -> reason that the machine keeps. */
 const timeoutReasons: readonly (readonly [string, string])[] = [

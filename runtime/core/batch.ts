@@ -10,7 +10,7 @@ import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
-import type { Application, Commit, Dispatcher, Entry, Telemetry } from '../ports.ts';
+import type { Application, Commit, Dispatcher, Entry, DecisionTelemetry } from './decision.ts';
 import { freeze, isDone, stateOf, viewOf, type Actor } from './actor.ts';
 import type { Registry } from './definition.ts';
 import type { Effect } from './effect.ts';
@@ -37,7 +37,7 @@ export interface World {
   /** Order and origin of activity across sites; agents ignore messages of a lower one. */
   siteEpoch: number;
   mint: () => string;
-  telemetry: Pick<Telemetry, 'transition' | 'outcome'>;
+  telemetry: DecisionTelemetry;
 }
 
 export interface Decided {

@@ -11,8 +11,7 @@ import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.
 import { parseAddress } from '../protocol/ids.ts';
 import { isPosition, type Position } from '../protocol/journal.ts';
 import { isObject, parseJson, storageProblem } from '../protocol/json.ts';
-import type { Entry, SetAside } from '../ports.ts';
-import type { Application } from '../ports.ts';
+import type { Application, Entry, SetAside } from './decision.ts';
 
 export interface Intake {
   entry: Entry;
@@ -27,7 +26,7 @@ export interface Intake {
   clearsTimer?: string;
   /** The set-aside entry that this intake takes up again. */
   redriven?: Position;
-  /** The entry made a batch fail: its envelopes are put off, each into an entry of its own. */
+  /** It made a batch fail, or may: its envelopes are put off, each into an entry of its own. */
   apart?: true;
 }
 

@@ -153,7 +153,8 @@ function advance(
   let taken: MachineEvent = event;
   if (isExternal(envelope)) {
     if (actor.recent.includes(envelope.id)) return { outcome: 'duplicate', detail: `command ${envelope.id} was applied` };
-    const schema = definition.events[event.type];
+    // Names such as `constructor` are no events of anybody.
+    const schema = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
     const allowed = schema && (envelope.origin === 'report') === (definition.reports?.includes(event.type) ?? false);
     if (!allowed && envelope.origin !== 'relay')
       return refused('unknown-event', `"${event.type}" is no ${envelope.origin} of ${definition.id}`, legalEvents(actor));

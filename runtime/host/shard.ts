@@ -205,7 +205,7 @@ export class Shard {
     const intakes: Intake[] = [];
     for (const entry of entries) {
       const poison = this.#poison.get(entryKey(entry));
-      const understood = intake(entry, application);
+      const understood = understand(entry, application);
       const taken = poison === undefined ? understood : asPoison(understood, poison);
       this.#poison.delete(entryKey(entry));
       intakes.push(taken);
@@ -213,8 +213,8 @@ export class Shard {
       const found = await store.setAsideEntries(this.id, taken.redrive);
       for (const [id, setAside] of found) {
         // That it was taken over from another shard is counted already.
-        const { relayed: _, ...again } = intake(restoreSetAside(setAside, id), application);
-        intakes.push({ ...again, redriven: id });
+        const { relayed: _, ...again } = understand(restoreSetAside(setAside, id), application);
+        intakes.push({ ...again, redriven: id, apart: true });
       }
     }
     return intakes;
@@ -456,6 +456,15 @@ export class Shard {
 
 function entryKey(entry: Entry): string {
   return `${entry.source === 'commands' ? '' : entry.source.outbox} ${entry.id}`;
+}
+
+/** An entry that even breaks the code that reads it is a poison entry like any other (R10). */
+function understand(entry: Entry, application: Application): Intake {
+  try {
+    return intake(entry, application);
+  } catch (error) {
+    return { entry, envelopes: [], problem: { reason: 'unreadable', detail: describe(error) } };
+  }
 }
 
 function suspectOf(entries: readonly Entry[], timers: readonly string[]): string {

@@ -79,7 +79,9 @@ export class Pool {
 function asUnavailable(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const broken = /Connection terminated|timeout|Client has encountered a connection error|Cannot use a pool/.test(error.message);
+  const broken = /Connection terminated|timeout|Client has encountered a connection error|Cannot use a pool/.test(
+    error.message,
+  );
   return transient.test(code) || unreachable.has(code) || broken
     ? new Unavailable('postgres', error.message, { cause: error })
     : error;

@@ -34,7 +34,9 @@ export class PostgresProjectionStore implements ProjectionStore {
   }
 
   async watermark(shard: number): Promise<Position> {
-    const [row] = await this.#pool.query<{ position: string }>('SELECT position FROM watermarks WHERE shard = $1', [shard]);
+    const [row] = await this.#pool.query<{ position: string }>('SELECT position FROM watermarks WHERE shard = $1', [
+      shard,
+    ]);
     return row?.position ?? positionStart;
   }
 
@@ -52,13 +54,22 @@ export class PostgresProjectionStore implements ProjectionStore {
       }),
     );
     return this.#pool.transaction(async (client) => {
-      await client.query('INSERT INTO watermarks (shard, position) VALUES ($1, $2) ON CONFLICT DO NOTHING', [shard, positionStart]);
+      await client.query('INSERT INTO watermarks (shard, position) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+        shard,
+        positionStart,
+      ]);
       // The row lock makes a second projector of this shard wait, and then see that it is late.
-      const { rows } = await client.query<{ position: string }>('SELECT position FROM watermarks WHERE shard = $1 FOR UPDATE', [shard]);
+      const { rows } = await client.query<{ position: string }>(
+        'SELECT position FROM watermarks WHERE shard = $1 FOR UPDATE',
+        [shard],
+      );
       const present = rows[0]?.position ?? positionStart;
       if (present !== from) return { conflict: present };
       const quarantined = await this.#store(client, records);
-      await client.query('UPDATE watermarks SET position = $2, updated_at = now() WHERE shard = $1', [shard, last.position]);
+      await client.query('UPDATE watermarks SET position = $2, updated_at = now() WHERE shard = $1', [
+        shard,
+        last.position,
+      ]);
       return { applied: records.length - quarantined, quarantined };
     });
   }
@@ -98,11 +109,18 @@ export class PostgresProjectionStore implements ProjectionStore {
       }
       const rows = tables.get(projection) ?? tables.set(projection, new Map()).get(projection)!;
       const values = projection.patch(record, at);
-      collapse(rows, { id: parts.id, shard, revision: record.revision, at, begins: record.revision === 1, values }, projection);
+      collapse(
+        rows,
+        { id: parts.id, shard, revision: record.revision, at, begins: record.revision === 1, values },
+        projection,
+      );
     }
     const statements: Statement[] = [transitions(records)];
     for (const [projection, rows] of tables) {
-      const [begun, changed] = [[...rows.values()].filter((row) => row.begins), [...rows.values()].filter((row) => !row.begins)];
+      const [begun, changed] = [
+        [...rows.values()].filter((row) => row.begins),
+        [...rows.values()].filter((row) => !row.begins),
+      ];
       if (begun.length > 0) statements.push(insertStatement(projection, begun));
       if (changed.length > 0) statements.push(updateStatement(projection, changed));
     }
@@ -142,7 +160,12 @@ function transitions(records: readonly Placed[]): Statement {
 
 /** The event without its type; parameters and results are in the task's row and need not stand twice. */
 function payloadOf(record: JournalRecord): string | null {
-  const { type: _, parameters: __, result: ___, ...rest } = (record.event ?? record.input ?? {}) as Record<string, unknown>;
+  const {
+    type: _,
+    parameters: __,
+    result: ___,
+    ...rest
+  } = (record.event ?? record.input ?? {}) as Record<string, unknown>;
   // A token that is still worth something must not be readable by everyone who may read history.
   delete rest['token'];
   return Object.keys(rest).length > 0 ? JSON.stringify(rest) : null;
@@ -168,7 +191,13 @@ function otherActors(records: readonly Placed[]): Statement {
 async function quarantine(client: pg.PoolClient, placed: Placed, reason: string): Promise<void> {
   await client.query(
     'INSERT INTO quarantine (shard, position, ordinal, reason, record) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING',
-    [placed.shard, placed.position, placed.ordinal, reason.replaceAll('\u0000', ' ').slice(0, 1_000), Buffer.from(JSON.stringify(placed.record))],
+    [
+      placed.shard,
+      placed.position,
+      placed.ordinal,
+      reason.replaceAll('\u0000', ' ').slice(0, 1_000),
+      Buffer.from(JSON.stringify(placed.record)),
+    ],
   );
 }
 

@@ -24,8 +24,10 @@ export class PostgresReadModel implements ReadModel {
     if (filter.type !== undefined) where.add('type = ?', filter.type);
     if (filter.tenant !== undefined) where.add('tenant = ?', filter.tenant);
     if (filter.agent !== undefined) where.add('agent = ?', filter.agent);
-    if (filter.createdAfter !== undefined) where.add('created_at >= to_timestamp(?::float8 / 1000.0)', filter.createdAfter);
-    if (filter.createdBefore !== undefined) where.add('created_at < to_timestamp(?::float8 / 1000.0)', filter.createdBefore);
+    if (filter.createdAfter !== undefined)
+      where.add('created_at >= to_timestamp(?::float8 / 1000.0)', filter.createdAfter);
+    if (filter.createdBefore !== undefined)
+      where.add('created_at < to_timestamp(?::float8 / 1000.0)', filter.createdBefore);
     if (filter.text !== undefined) {
       const pattern = `%${filter.text.replaceAll(/[\\%_]/g, '\\$&')}%`;
       where.add("(id ILIKE ? OR error->>'message' ILIKE ?)", pattern, pattern);
@@ -140,6 +142,11 @@ function decodeCursor(cursor: string, list: string): [number, string] | undefine
   }
   if (!Array.isArray(value) || value.length !== 3) return undefined;
   const [name, number, text] = value as unknown[];
-  const fits = name === list && typeof number === 'number' && Math.abs(number) < 8.64e15 && typeof text === 'string' && /^[\w.~-]{1,160}$/.test(text);
+  const fits =
+    name === list &&
+    typeof number === 'number' &&
+    Math.abs(number) < 8.64e15 &&
+    typeof text === 'string' &&
+    /^[\w.~-]{1,160}$/.test(text);
   return fits ? [number, text] : undefined;
 }

@@ -41,7 +41,10 @@ export const commandSchema = z
     by: text(256).optional(),
     traceparent: text(128).optional(),
   })
-  .refine((value) => (value.input === undefined) !== (value.event === undefined), 'needs exactly one of input and event');
+  .refine(
+    (value) => (value.input === undefined) !== (value.event === undefined),
+    'needs exactly one of input and event',
+  );
 
 /** A command to publish. */
 export type Command = Omit<Envelope, 'origin'>;

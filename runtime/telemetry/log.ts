@@ -1,6 +1,6 @@
 /** The log: JSON lines on stderr, readable text on a terminal. Secrets are cut out by name, and passwords out of URLs. */
-import { createRequire } from 'node:module';
 import { pino, type DestinationStream, type LevelWithSilent } from 'pino';
+import { build as pinoPretty } from 'pino-pretty';
 import type { Log } from '../ports.ts';
 
 export type LogLevel = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
@@ -48,23 +48,15 @@ export function createLog({ level, format, destination }: LogOptions): RunningLo
 
 function stderrStream(format: LogOptions['format']): DestinationStream {
   const wanted = format === 'pretty' || (format === 'auto' && process.stderr.isTTY);
-  // pino-pretty is a comfort of development: where it is not installed, the lines stay JSON.
-  const pretty = wanted ? loadPretty() : undefined;
-  return pretty
-    ? pretty({ colorize: process.stderr.isTTY && !process.env['NO_COLOR'], ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l', destination: 2, sync: true })
+  return wanted
+    ? pinoPretty({
+        colorize: process.stderr.isTTY && !process.env['NO_COLOR'],
+        ignore: 'pid,hostname',
+        translateTime: 'SYS:HH:MM:ss.l',
+        destination: 2,
+        sync: true,
+      })
     : pino.destination({ dest: 2, sync: true });
-}
-
-type Pretty = (options: object) => DestinationStream;
-
-function loadPretty(): Pretty | undefined {
-  const require = createRequire(import.meta.url);
-  try {
-    return require('pino-pretty') as Pretty;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND') return undefined;
-    throw error;
-  }
 }
 
 const urlPassword = /(\w+:\/\/[^:@/\s]*:)[^@/\s]+@/g;

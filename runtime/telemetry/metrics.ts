@@ -37,7 +37,12 @@ export function createMetrics(sources: MetricSources): Metrics {
   registry.setDefaultLabels({ site: sources.site.name });
   collectDefaultMetrics({ register: registry });
   const reference: { name: string; type: string; labels: string[]; help: string }[] = [];
-  const gauge = <L extends string>(name: string, help: string, labelNames: L[], collect?: (this: Gauge<L>) => void | Promise<void>): Gauge<L> => {
+  const gauge = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: L[],
+    collect?: (this: Gauge<L>) => void | Promise<void>,
+  ): Gauge<L> => {
     reference.push({ name, type: 'gauge', labels: labelNames, help });
     return new Gauge<L>({ name, help, labelNames, registers: [registry], ...(collect && { collect }) });
   };
@@ -45,7 +50,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     reference.push({ name, type: 'counter', labels: labelNames, help });
     return new Counter<L>({ name, help, labelNames, registers: [registry] });
   };
-  const histogram = <L extends string>(name: string, help: string, labelNames: L[], buckets: number[]): Histogram<L> => {
+  const histogram = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: L[],
+    buckets: number[],
+  ): Histogram<L> => {
     reference.push({ name, type: 'histogram', labels: labelNames, help });
     return new Histogram<L>({ name, help, labelNames, buckets, registers: [registry] });
   };
@@ -56,11 +66,15 @@ export function createMetrics(sources: MetricSources): Metrics {
   });
   gauge('orchestrator_agents', 'Agents of the shards held here, by status.', ['status'], function () {
     this.reset();
-    countBy(sources, 'agent', (state) => sources.agentStatus(state)).forEach((value, status) => this.set({ status }, value));
+    countBy(sources, 'agent', (state) => sources.agentStatus(state)).forEach((value, status) =>
+      this.set({ status }, value),
+    );
   });
   gauge('orchestrator_tasks', 'Tasks in Redis of the shards held here, by status.', ['status'], function () {
     this.reset();
-    countBy(sources, 'task', (state) => sources.taskStatus(state)).forEach((value, status) => this.set({ status }, value));
+    countBy(sources, 'task', (state) => sources.taskStatus(state)).forEach((value, status) =>
+      this.set({ status }, value),
+    );
   });
   const lane = (name: string, help: string, value: (status: LaneStatus) => number): void => {
     gauge(name, help, ['type'], function () {
@@ -69,7 +83,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     });
   };
   lane('orchestrator_queue_tasks', 'Tasks that wait for an agent.', (status) => status.queued);
-  lane('orchestrator_queue_oldest_seconds', 'Age of the task that waits longest.', (status) => status.oldestQueuedMs / 1000);
+  lane(
+    'orchestrator_queue_oldest_seconds',
+    'Age of the task that waits longest.',
+    (status) => status.oldestQueuedMs / 1000,
+  );
   lane('orchestrator_held_tasks', 'Tasks that an agent holds.', (status) => status.running);
   lane('orchestrator_free_slots', 'Slots of agents that could take work now.', (status) => status.freeSlots);
   lane('orchestrator_lane_agents', 'Agents that may be given work.', (status) => status.agents);
@@ -89,7 +107,10 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('orchestrator_dependency_up', 'Whether a server answers.', ['service'], async function () {
     for (const { service, up } of await sources.dependencies()) this.set({ service }, up ? 1 : 0);
   });
-  const pending = gauge('orchestrator_group_pending_entries', 'Entries read and not yet committed.', ['shard', 'group']);
+  const pending = gauge('orchestrator_group_pending_entries', 'Entries read and not yet committed.', [
+    'shard',
+    'group',
+  ]);
   gauge('orchestrator_group_lag_entries', 'Entries not yet read.', ['shard', 'group'], async function () {
     this.reset();
     pending.reset();
@@ -102,15 +123,24 @@ export function createMetrics(sources: MetricSources): Metrics {
   const outcomes = counter('orchestrator_outcomes_total', 'Envelopes that changed nothing.', ['machine', 'outcome']);
   const records = counter('orchestrator_journal_records_total', 'Journal records written.', []);
   const entries = counter('orchestrator_entries_total', 'Stream entries taken in.', []);
-  const commit = histogram('orchestrator_commit_seconds', 'From the call of a commit to its answer.', [], [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5,
-  ]);
-  const inState = histogram('orchestrator_state_seconds', 'Time spent in a state, when it is left.', ['machine', 'state'], [
-    0.001, 0.01, 0.1, 1, 10, 60, 600, 3600,
-  ]);
-  const readAge = histogram('orchestrator_shard_turn_seconds', 'Time of one turn of a shard loop, waiting included.', [], [
-    0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10,
-  ]);
+  const commit = histogram(
+    'orchestrator_commit_seconds',
+    'From the call of a commit to its answer.',
+    [],
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+  );
+  const inState = histogram(
+    'orchestrator_state_seconds',
+    'Time spent in a state, when it is left.',
+    ['machine', 'state'],
+    [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600],
+  );
+  const readAge = histogram(
+    'orchestrator_shard_turn_seconds',
+    'Time of one turn of a shard loop, waiting included.',
+    [],
+    [0.001, 0.01, 0.1, 0.5, 1, 2, 5, 10],
+  );
 
   return {
     telemetry: {
@@ -121,7 +151,8 @@ export function createMetrics(sources: MetricSources): Metrics {
       },
       transition: (machine, from, to, secondsInState) => {
         transitions.inc({ machine, to });
-        if (from !== undefined && secondsInState !== undefined) inState.observe({ machine, state: from }, secondsInState);
+        if (from !== undefined && secondsInState !== undefined)
+          inState.observe({ machine, state: from }, secondsInState);
       },
       outcome: (machine, outcome) => outcomes.inc({ machine, outcome }),
       readAge: (_shard, seconds) => readAge.observe(seconds),

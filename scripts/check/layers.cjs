@@ -4,7 +4,7 @@
 const limits = '^config/limits\\.ts$';
 const protocol = '^runtime/protocol/';
 const core = '^runtime/core/';
-const ports = '^runtime/ports\\.ts$';
+const ports = '^runtime/(?:ports|readmodel)\\.ts$';
 /** Event schemas and ids of actors: what a caller of an actor has to know, and no machine. */
 const actorContracts = '^actors/.*(?:events|reports|address|schema|status|view)\\.ts$';
 

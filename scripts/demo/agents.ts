@@ -26,7 +26,15 @@ export async function startAgents(
     running.push(
       run(
         python.python,
-        [join(projectRoot, 'scripts/agents/python/agent.py'), '--type', 'text_processing', '--id', 'demo-python', '--slots', '1'],
+        [
+          join(projectRoot, 'scripts/agents/python/agent.py'),
+          '--type',
+          'text_processing',
+          '--id',
+          'demo-python',
+          '--slots',
+          '1',
+        ],
         { ...env, ...python.env },
       ),
     );

@@ -41,7 +41,9 @@ export class Client {
   }
 
   async agents(): Promise<{ items: { id: string; type: string; status: string }[] }> {
-    return (await this.#call('GET', '/api/v1/agents?limit=100')) as { items: { id: string; type: string; status: string }[] };
+    return (await this.#call('GET', '/api/v1/agents?limit=100')) as {
+      items: { id: string; type: string; status: string }[];
+    };
   }
 
   async #call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<unknown> {

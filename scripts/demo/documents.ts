@@ -21,7 +21,9 @@ const skipped = new Set(['node_modules']);
 export function findDocuments(folder: string): Document[] {
   const documents: Document[] = [];
   const visit = (at: string): void => {
-    for (const entry of readdirSync(at, { withFileTypes: true }).sort((left, right) => (left.name < right.name ? -1 : 1))) {
+    for (const entry of readdirSync(at, { withFileTypes: true }).sort((left, right) =>
+      left.name < right.name ? -1 : 1,
+    )) {
       if (entry.name.startsWith('.') || skipped.has(entry.name)) continue;
       const path = join(at, entry.name);
       if (entry.isDirectory()) visit(path);
@@ -38,7 +40,8 @@ export function findDocuments(folder: string): Document[] {
 function read(path: string, name: string): Document {
   // What a task cannot store (NUL) is no text of a document either.
   const text = readFileSync(path, 'utf8').replaceAll('\u0000', ' ').toWellFormed();
-  if (JSON.stringify(text).length <= textBytesMax && Buffer.byteLength(text) <= textBytesMax) return { name, text, cut: false };
+  if (JSON.stringify(text).length <= textBytesMax && Buffer.byteLength(text) <= textBytesMax)
+    return { name, text, cut: false };
   let end = Math.min(text.length, textBytesMax);
   while (Buffer.byteLength(JSON.stringify(text.slice(0, end))) > textBytesMax) end = Math.floor(end * 0.8);
   return { name, text: text.slice(0, end).toWellFormed(), cut: true };

@@ -52,7 +52,9 @@ async function main(): Promise<number> {
     const agents = await startAgents(orchestrator, (words) => stage.say(words));
     stops.push(agents.stop);
     const client = new Client(orchestrator.api, orchestrator.token);
-    const report = await runWork(client, documents, agents.names, orchestrator.site, (done, of) => stage.progress(done, of));
+    const report = await runWork(client, documents, agents.names, orchestrator.site, (done, of) =>
+      stage.progress(done, of),
+    );
     stage.show(report, orchestrator);
     if (!values.once) {
       stage.invite(orchestrator, report.results[0]?.task);

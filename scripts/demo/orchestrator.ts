@@ -37,17 +37,24 @@ export async function startOrchestrator(dataDirectory: string, say: Say): Promis
     'logging.format=json',
     'logging.level=WARNING',
   ];
-  const child = fork(join(buildRoot, 'scripts/main.js'), settings.flatMap((setting) => ['--set', setting]), {
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    detached: true,
-  });
+  const child = fork(
+    join(buildRoot, 'scripts/main.js'),
+    settings.flatMap((setting) => ['--set', setting]),
+    {
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+      detached: true,
+    },
+  );
   let words = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     words = (words + chunk.toString()).slice(-4_000);
   });
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   const ready = await new Promise<{ api: string; metrics: string }>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`the orchestrator was not ready within ${readyDeadlineMs / 1000} s:\n${words}`)), readyDeadlineMs);
+    const timer = setTimeout(
+      () => reject(new Error(`the orchestrator was not ready within ${readyDeadlineMs / 1000} s:\n${words}`)),
+      readyDeadlineMs,
+    );
     child.once('message', (message) => {
       clearTimeout(timer);
       resolve(message as { api: string; metrics: string });

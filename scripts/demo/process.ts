@@ -17,7 +17,11 @@ const stopDeadlineMs = 15_000;
 /** @param env is merged into the environment; secrets go there and not into arguments, which everybody sees */
 export function run(command: string, args: readonly string[], env: Record<string, string>): Running {
   // A group of its own: the terminal's Ctrl-C reaches the demo, which stops its children in order.
-  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const child = spawn(command, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    detached: true,
+  });
   let words = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     words = (words + chunk.toString()).slice(-4_000);

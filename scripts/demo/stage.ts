@@ -75,7 +75,12 @@ function table(report: DemoReport): string[] {
   const nameWidth = 30;
   const rows = report.results.map((row) => {
     const { result } = row;
-    const phrases = result ? result.keyphrases.slice(0, 2).map(({ phrase }) => phrase).join(', ') : (row.error ?? row.status);
+    const phrases = result
+      ? result.keyphrases
+          .slice(0, 2)
+          .map(({ phrase }) => phrase)
+          .join(', ')
+      : (row.error ?? row.status);
     return [
       cut(row.name, nameWidth).padEnd(nameWidth),
       String(result?.words ?? '-').padStart(6),
@@ -89,10 +94,13 @@ function table(report: DemoReport): string[] {
 }
 
 function corpus(report: DemoReport): string[] {
-  const result = report.corpus.result as { words?: number; keyphrases?: { phrase: string; documents: number }[] } | undefined;
+  const result = report.corpus.result as
+    { words?: number; keyphrases?: { phrase: string; documents: number }[] } | undefined;
   if (!result) return [`the corpus report is ${report.corpus.status}`];
   const phrases = (result.keyphrases ?? []).slice(0, 5).map(({ phrase, documents }) => `${phrase} (${documents})`);
-  return [`corpus of ${report.corpus.documents} documents, ${result.words ?? 0} words; in most of them: ${phrases.join(', ')}`];
+  return [
+    `corpus of ${report.corpus.documents} documents, ${result.words ?? 0} words; in most of them: ${phrases.join(', ')}`,
+  ];
 }
 
 function cut(text: string, width: number): string {

@@ -53,7 +53,8 @@ export async function runWork(
   };
   const bodies: TaskBody[] = [];
   // A few waits at a time: the tasks settle in about the order in which they were submitted.
-  for (let from = 0; from < ids.length; from += 16) bodies.push(...(await Promise.all(ids.slice(from, from + 16).map(finish))));
+  for (let from = 0; from < ids.length; from += 16)
+    bodies.push(...(await Promise.all(ids.slice(from, from + 16).map(finish))));
   const seconds = (performance.now() - started) / 1000;
   const results = bodies.map((body, index) => resultOf(documents[index]!, body));
   const corpus = await assemble(client, results);
@@ -85,7 +86,8 @@ async function assemble(client: Client, results: readonly DocumentResult[]): Pro
   const [id = ''] = await client.submit([{ type: 'corpus_report', parameters: { reports } }]);
   for (;;) {
     const body = await client.task(id, 30);
-    if (settled.has(body.status)) return { task: id, status: body.status, documents: reports.length, result: body.result };
+    if (settled.has(body.status))
+      return { task: id, status: body.status, documents: reports.length, result: body.result };
   }
 }
 

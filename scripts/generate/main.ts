@@ -44,7 +44,9 @@ function metrics(): Generated {
     agentStatus: (state) => state,
     taskStatus: (state) => state,
   }).describe();
-  const rows = described.map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.join(', ') || '-'} | ${help} |`);
+  const rows = described.map(
+    ({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${labels.join(', ') || '-'} | ${help} |`,
+  );
   return {
     file: 'deploy/README.md',
     section: 'metrics',

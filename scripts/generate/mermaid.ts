@@ -30,7 +30,8 @@ export function mermaidOf(chart: Chart): string {
   for (const edge of chart.edges) {
     if (edge.to === undefined || edge.from === root.id) continue;
     const arrow = `${name(edge.from)} --> ${name(edge.to)}`;
-    const label = edge.kind === 'after' ? `after ${edge.event}` : edge.kind === 'always' ? `[${edge.guard ?? ''}]` : edge.event;
+    const label =
+      edge.kind === 'after' ? `after ${edge.event}` : edge.kind === 'always' ? `[${edge.guard ?? ''}]` : edge.event;
     (arrows.get(arrow) ?? arrows.set(arrow, new Set()).get(arrow)!).add(label);
   }
   for (const [arrow, labels] of arrows) lines.push(`  ${arrow} : ${[...labels].join(', ')}`);

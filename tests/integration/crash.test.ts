@@ -59,9 +59,9 @@ async function run({ seed, tasks, overMs, runtimeUrl, disturb }: Run): Promise<v
     url: runtimeUrl,
     prefix,
     shards,
-    leaseTtlMs: 1_000,
-    memberTtlMs: 1_000,
-    balanceEveryMs: 200,
+    leaseTtlMs: 600,
+    memberTtlMs: 600,
+    balanceEveryMs: 150,
     definitions: join(rootDir, '.build/tests/support/tally.js'),
   });
   const failed: string[] = [];

@@ -1,0 +1,100 @@
+/**
+ * What a decision works on and what it results in: entries come in, one commit goes out, and the application's dispatcher
+ * and ingress take part. Plain data and pure functions; nothing here knows where it is stored.
+ */
+import type { Envelope, Outcome } from '../protocol/envelope.ts';
+import type { Address } from '../protocol/ids.ts';
+import type { Position } from '../protocol/journal.ts';
+import type { ActorView } from '../protocol/snapshot.ts';
+import type { Effect, Message } from './effect.ts';
+import type { Taken } from './taken.ts';
+
+/** One stream entry as read: field names and values alternate as Redis gives them. */
+export interface Entry {
+  /** `commands`, or the id of the agent whose outbox it came from. */
+  source: 'commands' | { outbox: string };
+  id: Position;
+  fields: readonly string[];
+}
+
+export type SetAside = {
+  /** Where the entry stood: `commands`, or `outbox:<id>`. */
+  source: string;
+  entry: Position;
+  reason: string;
+  detail: string;
+  /** The fields as JSON, so that the entry can be redriven as it was. */
+  fields: string;
+};
+
+/** Everything that one batch changes: what `Store.commit` makes true in one atomic call (R1, R3). */
+export interface Commit {
+  now: number;
+  /** Address -> snapshot JSON, or null when the actor leaves the store. */
+  snapshots: Map<Address, string | null>;
+  timersSet: Map<string, number>;
+  timersCleared: Set<string>;
+  journal: string | undefined;
+  posts: Map<string, Message[]>;
+  mailboxesOpened: string[];
+  mailboxesClosed: string[];
+  /** Envelopes for actors of other shards, in order, numbered from 1 for each target shard. */
+  outbound: { shard: number; number: number; envelope: Envelope }[];
+  /** Target shard -> number of the last envelope for it. */
+  sent: Map<number, number>;
+  /** Envelopes for this shard that wait for the next batch. */
+  deferred: Envelope[];
+  /** Envelopes for this shard that wait for a later batch, each in an entry of its own. */
+  deferredApart: Envelope[];
+  replies: { recipient: string; request: string; outcomes: Outcome[] }[];
+  setAside: SetAside[];
+  /** Set-aside entries that were redriven. */
+  redriven: Position[];
+  /** Source shard -> numbers of its outbound entries that are taken over. */
+  relayed: Map<number, Taken>;
+  /** Inputs that are done: acknowledged and deleted. */
+  acks: Map<Entry['source'], Position[]>;
+}
+
+/** Makes assignments. Its state is a fold over the actors of the shard, so it can be rebuilt and audited (R11). */
+export interface Dispatcher {
+  /** An actor changed, or left the store (undefined). */
+  observe(address: Address, actor: ActorView | undefined): void;
+  /** Actors that the next decision may touch, so that the host can load them first. */
+  candidates(incoming: number): Address[];
+  /**
+   * Events to send now. Only actors for which `loaded` is true may be addressed.
+   * @param mint an unguessable token
+   */
+  decide(now: number, loaded: (address: Address) => boolean, mint: () => string): Envelope[];
+  /** Whether the last decision left an assignment that the next one can make. */
+  more(): boolean;
+  /** Compares what the index says with what the actors hold; each drift as one sentence (R11). */
+  audit(actors: Iterable<[Address, ActorView]>): string[];
+  /** Per lane: what waits and what is free. */
+  lanes(now: number): LaneStatus[];
+}
+
+export interface LaneStatus {
+  type: string;
+  queued: number;
+  running: number;
+  agents: number;
+  freeSlots: number;
+  oldestQueuedMs: number;
+}
+
+/** What the product's actors add to the generic runtime. */
+export interface Application {
+  /** Turns an agent's report into envelopes, or says what is wrong with it. */
+  report(agent: string, entry: Entry): { envelopes: Envelope[] } | { problem: string; detail: string };
+  /** What an agent is told when its report was refused. */
+  refusal(envelope: Envelope, reason: string, detail: string): Effect[];
+  dispatcher(shard: number): Dispatcher;
+}
+
+/** What a decision is measured by. */
+export interface DecisionTelemetry {
+  transition(definition: string, from: string | undefined, to: string, secondsInState: number | undefined): void;
+  outcome(definition: string, outcome: 'duplicate' | 'refused' | 'set-aside'): void;
+}
