@@ -306,7 +306,9 @@ class Batch {
       return;
     }
     const waiting = this.#lastWaiting.get(envelope.to);
-    const merge = envelope.event && this.#world.registry.get(target.definition)?.merge?.[envelope.event.type];
+    const merges = this.#world.registry.get(target.definition)?.merge ?? {};
+    const type = envelope.event?.type;
+    const merge = type !== undefined && Object.hasOwn(merges, type) ? merges[type] : undefined;
     if (merge && waiting?.event?.type === envelope.event!.type) {
       waiting.event = merge(waiting.event, envelope.event!);
       return;

@@ -169,7 +169,7 @@ export class Supervisor implements Service {
     );
     await relay.start();
     for (const service of attached) await service.start();
-    log.info({ shard, epoch: outcome.lease.epoch }, 'shard taken');
+    log.debug({ shard, epoch: outcome.lease.epoch }, 'shard taken');
     const held: Held = { tenure, shard: runner, relay, attached, running: Promise.resolve(), tidyAtMs: 0 };
     held.running = runner
       .run()
@@ -197,7 +197,7 @@ export class Supervisor implements Service {
     await this.#settings.store.release(held.tenure.lease).catch((error: unknown) => {
       this.#settings.log.warn({ shard, error: String(error) }, 'lease not released; it runs out by itself');
     });
-    this.#settings.log.info({ shard }, 'shard given back');
+    this.#settings.log.debug({ shard }, 'shard given back');
   }
 
   /** The janitor's round: one shard at a time, each every few seconds. */

@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createRegistry } from '../../actors/application.ts';
+import { configReference } from '../../config/reference.ts';
 import { chartOf } from '../../runtime/core/graph.ts';
 import { createMetrics } from '../../runtime/telemetry/metrics.ts';
 import { mermaidOf } from './mermaid.ts';
@@ -66,7 +67,12 @@ function place({ file, section, text }: Generated, present: string): string {
 const root = repositoryRoot();
 const check = process.argv.includes('--check');
 const stale: string[] = [];
-for (const generated of [diagrams(), metrics()]) {
+const all: Generated[] = [
+  diagrams(),
+  metrics(),
+  { file: 'config/README.md', section: 'configuration', text: configReference() },
+];
+for (const generated of all) {
   const path = `${root}${generated.file}`;
   const present = readFileSync(path, 'utf8');
   const wanted = place(generated, present);
