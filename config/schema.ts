@@ -57,11 +57,10 @@ export const configSchema = z.strictObject({
   logging: z
     .strictObject({
       level: z
-        .preprocess(
-          (value) => (typeof value === 'string' ? value.toUpperCase() : value),
-          z.enum(['DEBUG', 'INFO', 'WARNING', 'ERROR']),
-        )
-        .default('INFO')
+        .string()
+        .toUpperCase()
+        .pipe(z.enum(['DEBUG', 'INFO', 'WARNING', 'ERROR']))
+        .prefault('INFO')
         .describe('DEBUG, INFO, WARNING or ERROR.'),
       format: z
         .enum(['auto', 'json', 'pretty'])

@@ -6,7 +6,8 @@ import { assign, raise, setup } from 'xstate';
 import * as z from 'zod';
 import type { Definition } from '../../runtime/core/definition.ts';
 import { effectActions } from '../../runtime/core/effect.ts';
-import { address } from '../../runtime/protocol/ids.ts';
+import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
+import { address, type Address } from '../../runtime/protocol/ids.ts';
 
 interface OrderContext {
   stock: string;
@@ -104,8 +105,10 @@ interface StockContext {
   orders: readonly string[];
 }
 
+type StockEvent = { type: 'reserve'; order: string } | { type: 'fill'; by: number };
+
 const stockMachine = setup({
-  types: {} as { context: StockContext; events: { type: 'reserve'; order: string } | { type: 'fill'; by: number } },
+  types: {} as { context: StockContext; events: StockEvent },
   actions: {
     ...effectActions,
     take: assign(({ context, event }) =>
@@ -134,8 +137,8 @@ const stockMachine = setup({
   },
 });
 
-function answer(event: { type: string }, type: string): { to: `${string}/${string}`; event: { type: string } } {
-  return { to: address('order', (event as { order: string }).order), event: { type } };
+function answer(event: StockEvent, type: string): { to: Address; event: MachineEvent } {
+  return { to: address('order', event.type === 'reserve' ? event.order : ''), event: { type } };
 }
 
 export const definitions: readonly Definition[] = [
