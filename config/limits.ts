@@ -53,7 +53,6 @@ export const limits = {
   relayGapEntriesMax: 10_000,
   projectEntriesMax: 200,
   scanCount: 1_000,
-  setAsideListMax: 1_000,
 
   readBlockMs: 1_000,
   /** A blocking read that has not answered by BLOCK plus this is cut and its connection replaced. */
@@ -69,7 +68,6 @@ export const limits = {
   /** How often a projector looks without having been told. */
   projectorIdleMs: 1_000,
   queryTimeoutMs: 30_000,
-  drainMs: 20_000,
 
   /** Age up to which journal entries stay although every reader has them: live followers resume there. */
   journalKeepMs: 60_000,
@@ -93,7 +91,6 @@ export const limits = {
   sseClientsMax: 500,
   sseHeartbeatMs: 15_000,
   sseTicketTtlMs: 60_000,
-  sseRecheckMs: 60_000,
   requestTimeoutMs: 30_000,
   tokenLifetimeSecondsMax: 366 * 24 * 3600,
   tokenLengthMax: 8_192,

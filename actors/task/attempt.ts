@@ -25,7 +25,7 @@ export interface TaskContext {
   failures: number;
   /** Attempts that ended with the loss of their agent. */
   losses: number;
-  /** The attempt under way. */
+  /** The agent of the attempt under way, or of the last one. */
   agent?: string | undefined;
   token?: string | undefined;
   startedAt?: number | undefined;

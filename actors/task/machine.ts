@@ -45,8 +45,8 @@ const base = setup({
     because: assign((_, params: { reason: string }) => ({ reason: params.reason })),
     countFailure: assign(({ context }) => ({ failures: context.failures + 1 })),
     countLoss: assign(({ context }) => ({ losses: context.losses + 1 })),
-    /** The attempt is over: its token is worth nothing from here on. */
-    forget: assign({ agent: undefined, token: undefined, progress: undefined, note: undefined }),
+    /** The attempt is over: its token is worth nothing from here on. Who held it last stays known. */
+    forget: assign({ token: undefined, progress: undefined, note: undefined }),
     finish: assign(({ event }) => ({ finishedAt: event.at })),
     reopen: assign(({ context, event }) => ({
       parameters:

@@ -191,7 +191,11 @@ class Batch {
       return this.#setAsideEnvelope(envelope, 'unreadable-actor', unreadable);
     }
     const actor = world.actors.get(envelope.to) ?? undefined;
-    if (actor && envelope.origin === 'report' && definition.passOver?.(actor.snapshot.context as never, envelope.event!, this.#now))
+    if (
+      actor &&
+      envelope.origin === 'report' &&
+      definition.passOver?.(actor.snapshot.context as never, envelope.event!, this.#now)
+    )
       return { outcome: 'duplicate', to: envelope.to, revision: actor.revision, state: stateOf(actor) };
     const decision = step(definition, actor, envelope, this.#now);
     switch (decision.outcome) {

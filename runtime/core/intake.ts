@@ -32,7 +32,8 @@ export interface Intake {
 
 export function fieldsOf(entry: Entry): Map<string, string> {
   const fields = new Map<string, string>();
-  for (let index = 0; index + 1 < entry.fields.length; index += 2) fields.set(entry.fields[index]!, entry.fields[index + 1]!);
+  for (let index = 0; index + 1 < entry.fields.length; index += 2)
+    fields.set(entry.fields[index]!, entry.fields[index + 1]!);
   return fields;
 }
 
@@ -57,22 +58,31 @@ function commands(entry: Entry): Intake {
   const [kind, text] = single(fields);
   if (kind === undefined) {
     const found = [...fields.keys()].slice(0, 10).join(', ') || 'none';
-    return { ...base, ...problem(entry, 'no-command', `needs one of command, batch, derived, relayed, redrive; has ${found}`) };
+    return {
+      ...base,
+      ...problem(entry, 'no-command', `needs one of command, batch, derived, relayed, redrive; has ${found}`),
+    };
   }
   const parsed = parseJson(text);
   if (!parsed.ok) return { ...base, ...problem(entry, 'not-json', `${kind}: ${parsed.error}`) };
   switch (kind) {
     case 'command': {
       const command = checkCommand(parsed.value);
-      return 'detail' in command ? { ...base, ...problem(entry, 'bad-command', command.detail) } : { ...base, envelopes: [command.envelope] };
+      return 'detail' in command
+        ? { ...base, ...problem(entry, 'bad-command', command.detail) }
+        : { ...base, envelopes: [command.envelope] };
     }
     case 'batch': {
       if (!Array.isArray(parsed.value) || parsed.value.length === 0 || parsed.value.length > limits.batchEnvelopesMax)
-        return { ...base, ...problem(entry, 'bad-batch', `batch is an array of 1 to ${limits.batchEnvelopesMax} commands`) };
+        return {
+          ...base,
+          ...problem(entry, 'bad-batch', `batch is an array of 1 to ${limits.batchEnvelopesMax} commands`),
+        };
       const envelopes: Envelope[] = [];
       for (const [index, item] of parsed.value.entries()) {
         const command = checkCommand(item);
-        if ('detail' in command) return { ...base, ...problem(entry, 'bad-command', `item ${index}: ${command.detail}`) };
+        if ('detail' in command)
+          return { ...base, ...problem(entry, 'bad-command', `item ${index}: ${command.detail}`) };
         envelopes.push(command.envelope);
       }
       return { ...base, envelopes };
@@ -93,7 +103,11 @@ function commands(entry: Entry): Intake {
     }
     case 'redrive': {
       const ids = parsed.value;
-      if (!Array.isArray(ids) || ids.length > limits.batchEnvelopesMax || !ids.every((id) => typeof id === 'string' && isPosition(id)))
+      if (
+        !Array.isArray(ids) ||
+        ids.length > limits.batchEnvelopesMax ||
+        !ids.every((id) => typeof id === 'string' && isPosition(id))
+      )
         return { ...base, ...problem(entry, 'bad-redrive', 'redrive is an array of entry ids') };
       return { ...base, redrive: ids as Position[] };
     }
@@ -137,7 +151,9 @@ function checkCommand(value: unknown): { envelope: Envelope } | { detail: string
 
 /** The entry as it stood when it was set aside, to be decided once more. */
 export function restoreSetAside(setAside: SetAside, id: Position): Entry {
-  const source = setAside.source.startsWith('outbox:') ? { outbox: setAside.source.slice('outbox:'.length) } : ('commands' as const);
+  const source = setAside.source.startsWith('outbox:')
+    ? { outbox: setAside.source.slice('outbox:'.length) }
+    : ('commands' as const);
   return { source, id, fields: JSON.parse(setAside.fields) as string[] };
 }
 

@@ -1,6 +1,7 @@
 /**
  * Carries the journal of one shard into the projection store. It goes on where the store's own watermark stands, and tells
- * the journal what may be trimmed only after the store has it. PostgreSQL may be away for hours: the journal waits.
+ * the journal what may be trimmed only after the store has it. PostgreSQL may be away for hours: the journal waits. Like
+ * everything that follows a journal it originates no command (R8).
  */
 import { limits } from '../../config/limits.ts';
 import type { JournalReader, Log, ProjectionStore, Service, System } from '../ports.ts';
@@ -71,7 +72,8 @@ export class Projector implements Service {
       return { applied: 0, quarantined: 0 };
     }
     this.#position = last.position;
-    if (outcome.quarantined > 0) log.error({ shard, count: outcome.quarantined }, 'journal records quarantined; see the table quarantine');
+    if (outcome.quarantined > 0)
+      log.error({ shard, count: outcome.quarantined }, 'journal records quarantined; see the table quarantine');
     await journals.acknowledge(shard, projectorReader, last.position);
     return outcome;
   }

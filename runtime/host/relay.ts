@@ -56,7 +56,8 @@ export class Relay implements Service {
         const { relayed } = await this.runOnce();
         if (relayed > 0) continue;
       } catch (error) {
-        if (!(error instanceof Unavailable)) this.#log.error({ shard: this.#shard, error: String(error) }, 'relay failed');
+        if (!(error instanceof Unavailable))
+          this.#log.error({ shard: this.#shard, error: String(error) }, 'relay failed');
       }
       if (!this.#stopping) await this.#system.sleep(limits.relayRetryMs, this.#wake.signal);
     }

@@ -8,7 +8,8 @@ import type { LaneStatus, Membership, Service, ShardStore } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import { hash32 } from '../protocol/ids.ts';
 import { Relay } from './relay.ts';
-import { Shard, type ShardSettings } from './shard.ts';
+import { Shard } from './shard.ts';
+import type { ShardSettings } from './shardsettings.ts';
 import { Tenure } from './tenure.ts';
 
 export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
@@ -40,6 +41,8 @@ export class Supervisor implements Service {
   readonly #memberTtlMs: number;
   readonly #balanceEveryMs: number;
   readonly #held = new Map<number, Held>();
+  /** Shards that are being given back. */
+  readonly #leaving = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
   #away = false;
@@ -62,7 +65,8 @@ export class Supervisor implements Service {
     this.#stopping.abort();
     await this.#running;
     const { membership, owner, log } = this.#settings;
-    await Promise.all([...this.#held.keys()].map((shard) => this.#giveBack(shard)));
+    for (const shard of [...this.#held.keys()]) this.#leave(shard);
+    await Promise.all(this.#leaving);
     await membership.leave(owner).catch((error: unknown) => {
       log.warn({ error: String(error) }, 'could not leave the membership; it runs out by itself');
     });
@@ -116,8 +120,7 @@ export class Supervisor implements Service {
     await this.#renew();
     const members = await membership.join(owner, this.#memberTtlMs);
     const share = Math.ceil(shards / Math.max(1, members.length));
-    const extra = [...this.#held.keys()].slice(share);
-    await Promise.all(extra.map((shard) => this.#giveBack(shard)));
+    for (const shard of [...this.#held.keys()].slice(share)) this.#leave(shard);
     if (this.#held.size >= share) return;
     // Everybody starts elsewhere, so that processes which start together do not ask for the same shards.
     const first = hash32(owner) % shards;
@@ -186,6 +189,12 @@ export class Supervisor implements Service {
         await Promise.all(attached.map((service) => service.stop()));
       });
     this.#held.set(shard, held);
+  }
+
+  /** Not waited for where others are to be renewed: the last read of a shard may take its time. */
+  #leave(shard: number): void {
+    const leaving = this.#giveBack(shard).finally(() => this.#leaving.delete(leaving));
+    this.#leaving.add(leaving);
   }
 
   async #giveBack(shard: number): Promise<void> {

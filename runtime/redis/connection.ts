@@ -61,7 +61,10 @@ export class Connection {
     client.on('error', (error: Error) => {
       if (error.message === this.#lastError) return;
       this.#lastError = error.message;
-      this.#log.warn({ connection: this.#settings.name, error: error.message }, 'redis connection failed, trying again');
+      this.#log.warn(
+        { connection: this.#settings.name, error: error.message },
+        'redis connection failed, trying again',
+      );
     });
     client.on('ready', () => {
       if (this.#lastError) this.#log.info({ connection: this.#settings.name }, 'redis connection is back');
@@ -74,7 +77,8 @@ export class Connection {
   async ready(deadlineMs: number = limits.callDeadlineMs): Promise<void> {
     const end = this.#system.monotonicMs() + deadlineMs;
     while (this.#client.status !== 'ready') {
-      if (this.#system.monotonicMs() > end) throw new Unavailable('redis', this.#lastError || `no link within ${deadlineMs} ms`);
+      if (this.#system.monotonicMs() > end)
+        throw new Unavailable('redis', this.#lastError || `no link within ${deadlineMs} ms`);
       await this.#system.sleep(5);
     }
   }

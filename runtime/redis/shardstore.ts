@@ -64,7 +64,9 @@ export class RedisShardStore implements ShardStore {
       case 'held':
         return { outcome: 'held', owner: String(first), remainingMs: Number(second) };
       default:
-        throw new Error(`shard ${shard}: the key ${String(first)} is not a stream; another program writes to this Redis`);
+        throw new Error(
+          `shard ${shard}: the key ${String(first)} is not a stream; another program writes to this Redis`,
+        );
     }
   }
 
@@ -173,7 +175,10 @@ export class RedisShardStore implements ShardStore {
     return loaded;
   }
 
-  async scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }> {
+  async scan(
+    shard: number,
+    cursor: string,
+  ): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }> {
     const { snapshots } = this.#space.shard(shard);
     const [next, flat] = await this.#shared.run((client) => client.hscan(snapshots, cursor, 'COUNT', limits.scanCount));
     const page: [Address, string][] = [];
@@ -211,7 +216,9 @@ export class RedisShardStore implements ShardStore {
 
   async outbound(shard: number, count: number): Promise<OutboundEntry[]> {
     const { outbound } = this.#space.shard(shard);
-    const entries = (await this.#shared.run((client) => client.xrange(outbound, '-', '+', 'COUNT', count))) as RawEntry[];
+    const entries = (await this.#shared.run((client) =>
+      client.xrange(outbound, '-', '+', 'COUNT', count),
+    )) as RawEntry[];
     return entries.map(([id, fields]) => {
       const [, target = '', , number = '', , envelope = ''] = fields ?? [];
       return { id, shard: Number(target), number: Number(number), envelope };
@@ -253,6 +260,12 @@ export class RedisShardStore implements ShardStore {
       if (comparePositions(position, oldest) < 0) oldest = position;
     }
     const journalTrimmed = await this.#shared.run((client) => client.xtrim(keys.journal, 'MINID', '~', oldest));
+    const waiting = await this.#shared.run((client) => client.xlen(keys.journal));
+    if (waiting > limits.journalAlarmEntries)
+      this.#options.log.warn(
+        { shard: lease.shard, entries: waiting, stopAt: limits.journalEntriesMax },
+        'journal is long: a reader is behind; ingress stops when it is full',
+      );
     let inboxTrimmed = 0;
     for (const mailbox of mailboxes) inboxTrimmed += await this.#tidyInbox(this.#space.inbox(lease.shard, mailbox));
     await this.#removeIdleConsumers(this.#streams(lease.shard, mailboxes), lease.owner);
@@ -281,7 +294,11 @@ export class RedisShardStore implements ShardStore {
         // A mailbox that was closed meanwhile has no group any more.
         if (error) continue;
         for (const consumer of (consumers as unknown[][]).map(pairs))
-          if (consumer['name'] !== own && consumer['pending'] === 0 && Number(consumer['idle']) > 10 * limits.leaseTtlMs)
+          if (
+            consumer['name'] !== own &&
+            consumer['pending'] === 0 &&
+            Number(consumer['idle']) > 10 * limits.leaseTtlMs
+          )
             await client.xgroup('DELCONSUMER', streams[index]!, runtimeGroup, String(consumer['name']));
       }
     });

@@ -93,8 +93,14 @@ test('R1 R9: killed at every step of the way, an order goes on in the next proce
     ],
     [(state) => state.includes('wrapping'), () => site.send({ id: 'hold-5', to: order, event: { type: 'hold' } })],
     [(state) => state.includes('held'), () => site.send({ id: 'resume-5', to: order, event: { type: 'resume' } })],
-    [(state) => state.includes('labelling'), () => site.send({ id: 'pay-5', to: order, event: { type: 'pay', amount: 1 } })],
-    [(state) => state.includes('packed'), () => site.send({ id: 'pay-6', to: order, event: { type: 'pay', amount: 99 } })],
+    [
+      (state) => state.includes('labelling'),
+      () => site.send({ id: 'pay-5', to: order, event: { type: 'pay', amount: 1 } }),
+    ],
+    [
+      (state) => state.includes('packed'),
+      () => site.send({ id: 'pay-6', to: order, event: { type: 'pay', amount: 99 } }),
+    ],
     [(state) => state.includes('delivered'), async () => undefined],
   ];
   let number = 0;

@@ -97,11 +97,27 @@ const entries: [name: string, reason: string, fields: () => (string | Buffer)[]]
   ['a member named __proto__', 'bad-command', () => command('{"id":"a","__proto__":{"to":"x"}}')],
   ['NUL in a value', 'bad-command', () => toGrump('nul\u0000', { type: 'ok' })],
   ['a lone surrogate', 'bad-command', () => toGrump('a', { type: 'ok', text: '\ud800' })],
-  ['an extra member', 'bad-command', () => command({ id: 'a', to: `grump/g-${shard}-one`, event: { type: 'ok' }, origin: 'actor' })],
+  [
+    'an extra member',
+    'bad-command',
+    () => command({ id: 'a', to: `grump/g-${shard}-one`, event: { type: 'ok' }, origin: 'actor' }),
+  ],
   ['neither input nor event', 'bad-command', () => command({ id: 'a', to: `grump/g-${shard}-one` })],
-  ['both input and event', 'bad-command', () => command({ id: 'a', to: `grump/g-${shard}-one`, input: {}, event: { type: 'ok' } })],
-  ['an id that is a number', 'bad-command', () => command({ id: 1, to: `grump/g-${shard}-one`, event: { type: 'ok' } })],
-  ['an address with a hash tag', 'bad-command', () => command({ id: 'a', to: 'grump/g-0-{s1}', event: { type: 'ok' } })],
+  [
+    'both input and event',
+    'bad-command',
+    () => command({ id: 'a', to: `grump/g-${shard}-one`, input: {}, event: { type: 'ok' } }),
+  ],
+  [
+    'an id that is a number',
+    'bad-command',
+    () => command({ id: 1, to: `grump/g-${shard}-one`, event: { type: 'ok' } }),
+  ],
+  [
+    'an address with a hash tag',
+    'bad-command',
+    () => command({ id: 'a', to: 'grump/g-0-{s1}', event: { type: 'ok' } }),
+  ],
   ['an empty event type', 'bad-command', () => toGrump('a', { type: '' })],
   ['a number as event type', 'bad-command', () => toGrump('a', { type: 7 })],
   ['an object as event type', 'bad-command', () => toGrump('a', { type: {} })],
@@ -109,11 +125,23 @@ const entries: [name: string, reason: string, fields: () => (string | Buffer)[]]
   ['an empty batch', 'bad-batch', () => ['batch', '[]']],
   ['a batch over its limit', 'bad-batch', () => ['batch', JSON.stringify(Array(limits.batchEnvelopesMax + 1).fill(1))]],
   ['a batch with one bad command', 'bad-command', () => ['batch', JSON.stringify([{ id: 'a' }])]],
-  ['an unknown machine', 'unknown-definition', () => command({ id: 'a', to: `ghost/g-${shard}-one`, event: { type: 'ok' } })],
-  ['an actor of another shard', 'foreign-shard', () => command({ id: 'a', to: `grump/g-${other}-one`, event: { type: 'ok' } })],
+  [
+    'an unknown machine',
+    'unknown-definition',
+    () => command({ id: 'a', to: `ghost/g-${shard}-one`, event: { type: 'ok' } }),
+  ],
+  [
+    'an actor of another shard',
+    'foreign-shard',
+    () => command({ id: 'a', to: `grump/g-${other}-one`, event: { type: 'ok' } }),
+  ],
   ['relayed without its source', 'bad-relay', () => ['relayed', '{}']],
   ['relayed null', 'bad-envelope', () => ['relayed', 'null', 'source', '77', 'number', '1']],
-  ['relayed to nobody', 'bad-envelope', () => ['relayed', '{"id":"a","event":{"type":"ok"}}', 'source', '77', 'number', '2']],
+  [
+    'relayed to nobody',
+    'bad-envelope',
+    () => ['relayed', '{"id":"a","event":{"type":"ok"}}', 'source', '77', 'number', '2'],
+  ],
   ['derived that is no list', 'bad-envelope', () => ['derived', 'null']],
   ['derived with holes', 'bad-envelope', () => ['derived', '[null]']],
   ['redrive of nonsense', 'bad-redrive', () => ['redrive', '["x"]']],
@@ -128,7 +156,17 @@ describe('R10: what is no command is set aside with its reason', () => {
   });
 });
 
-const reserved = ['xstate.stop', 'xstate.init', 'xstate.done.actor.x', 'xstate.error.actor.x', 'xstate.after.1.grump', '*', '__proto__', 'constructor', 'nosuch'];
+const reserved = [
+  'xstate.stop',
+  'xstate.init',
+  'xstate.done.actor.x',
+  'xstate.error.actor.x',
+  'xstate.after.1.grump',
+  '*',
+  '__proto__',
+  'constructor',
+  'nosuch',
+];
 
 describe('R6: what a machine does not take is refused and recorded', () => {
   test.each(reserved)('a command with the event %s', async (type) => {
@@ -182,7 +220,11 @@ describe('R4 R6 R10: an outbox is untrusted', () => {
     ['no task', 'bad-report', ['kind', 'completed', 'token', 'x', 'result', '1']],
     ['a task with a hash tag', 'bad-report', ['kind', 'completed', 'task', 't-0-{s1}', 'token', 'x', 'result', '1']],
     ['the name of another agent', 'foreign-agent', ['kind', 'heartbeat', 'agent', `a-${shard}-victim`]],
-    ['a task of another shard', 'foreign-shard', ['kind', 'completed', 'task', `t-${other}-x`, 'token', 'x', 'result', '1']],
+    [
+      'a task of another shard',
+      'foreign-shard',
+      ['kind', 'completed', 'task', `t-${other}-x`, 'token', 'x', 'result', '1'],
+    ],
     ['an entry over its limit', 'too-large', ['kind', 'completed', 'result', `"${'x'.repeat(limits.entryBytesMax)}"`]],
   ];
   test.each(bad)('%s: set aside as %s', async (_name, reason, fields) => {
@@ -284,7 +326,8 @@ describe('R10: a machine that misbehaves', () => {
       );
     await pipeline.exec();
     for (let index = 0; index <= 200; index++)
-      if (index !== 100) await site.until(`grump/g-${shard}-amid${number}-${index}`, ({ context }) => context['count'] === 1, 10_000);
+      if (index !== 100)
+        await site.until(`grump/g-${shard}-amid${number}-${index}`, ({ context }) => context['count'] === 1, 10_000);
     await isPoison(reason, known, address, redrivable);
   });
 
@@ -298,20 +341,24 @@ describe('R10: a machine that misbehaves', () => {
     );
     await site.redis.xadd(commands(), '*', 'batch', JSON.stringify(batch));
     for (let index = 0; index < 20; index++)
-      if (index !== 10) await site.until(`grump/g-${shard}-batch${number}-${index}`, ({ context }) => context['count'] === 1, 10_000);
+      if (index !== 10)
+        await site.until(`grump/g-${shard}-batch${number}-${index}`, ({ context }) => context['count'] === 1, 10_000);
     await isPoison(reason, known, address, redrivable);
   });
 
-  test.each(poisons.filter(([event]) => event.type !== 'grow'))('%o through the relay', async (event, reason, redrivable) => {
-    const known = (await setAside()).length;
-    const address: Address = `grump/g-${shard}-relay${++number}`;
-    const from: Address = `grump/g-${other}-relay${number}`;
-    const next: Address = `grump/g-${shard}-after${number}`;
-    await site.send({ id: `pass-${number}`, to: from, event: { type: 'pass', to: address, event: event.type } });
-    await site.send({ id: `then-${number}`, to: from, event: { type: 'pass', to: next, event: 'ok' } });
-    await site.until(next, ({ context }) => context['count'] === 1, 10_000);
-    await isPoison(reason, known, address, redrivable);
-  });
+  test.each(poisons.filter(([event]) => event.type !== 'grow'))(
+    '%o through the relay',
+    async (event, reason, redrivable) => {
+      const known = (await setAside()).length;
+      const address: Address = `grump/g-${shard}-relay${++number}`;
+      const from: Address = `grump/g-${other}-relay${number}`;
+      const next: Address = `grump/g-${shard}-after${number}`;
+      await site.send({ id: `pass-${number}`, to: from, event: { type: 'pass', to: address, event: event.type } });
+      await site.send({ id: `then-${number}`, to: from, event: { type: 'pass', to: next, event: 'ok' } });
+      await site.until(next, ({ context }) => context['count'] === 1, 10_000);
+      await isPoison(reason, known, address, redrivable);
+    },
+  );
 
   test('a timer whose firing cannot be stored: set aside, and it fires no more', async () => {
     const known = (await setAside()).length;
@@ -338,16 +385,22 @@ describe('R10: a machine that misbehaves', () => {
   });
 });
 
-test('R10: a snapshot of an unknown version is kept, and what is sent to it is set aside', async () => {
+const snapshots: [name: string, text: string][] = [
+  ['of an unknown version', '{"version":"9-ffffffff","revision":4,"since":1,"state":"idle","context":{"count":4}}'],
+  ['that is not JSON', '{"version":'],
+];
+test.each(snapshots)('R10: a snapshot %s is kept, and what is sent to it is set aside', async (_name, text) => {
   const address: Address = `grump/g-${shard}-foreign`;
-  const { snapshots } = site.space.shard(shard);
-  const text = '{"version":"9-ffffffff","revision":4,"since":1,"state":"idle","context":{"count":4}}';
-  await site.redis.hset(snapshots, address, text);
+  const key = site.space.shard(shard).snapshots;
+  await site.redis.hset(key, address, text);
   const known = (await setAside()).length;
-  await site.send({ id: 'foreign', to: address, event: { type: 'ok' } });
-  await isSetAside(known, 'unreadable-actor');
-  expect(await site.redis.hget(snapshots, address)).toBe(text);
-  await site.redis.hdel(snapshots, address);
+  // Makes the shard read all its snapshots again.
+  await site.send({ id: `reopen-${text.length}`, to: `grump/g-${shard}-reopen`, event: { type: 'odd' } });
+  await isSetAside(known, 'not-storable');
+  await site.send({ id: `foreign-${text.length}`, to: address, event: { type: 'ok' } });
+  await isSetAside(known + 1, 'unreadable-actor');
+  expect(await site.redis.hget(key, address)).toBe(text);
+  await site.redis.hdel(key, address);
 });
 
 test('R1 R9 R11: after all of it, the journal still gives the snapshots', async () => {

@@ -19,7 +19,8 @@ beforeAll(async () => {
   const { url } = await useRedis();
   port = new URL(url).port;
   server = await findRedisServer({ cacheDir: redisCacheDir });
-  cli = [join(dirname(server.path), 'redis-cli'), '/usr/bin/redis-cli', '/usr/local/bin/redis-cli'].find(existsSync) ?? '';
+  cli =
+    [join(dirname(server.path), 'redis-cli'), '/usr/bin/redis-cli', '/usr/local/bin/redis-cli'].find(existsSync) ?? '';
   expect(cli, `no redis-cli beside ${server.path}`).not.toBe('');
   site = await startSite({ url });
 });
@@ -47,7 +48,13 @@ test('R1 R4 R6: an agent and its client, both by hand', async () => {
   const inbox = site.space.inbox(shard, `a-${shard}-cli`);
   const outbox = site.space.outbox(shard, `a-${shard}-cli`);
 
-  await redis('XADD', commands, '*', 'command', `{"id":"1","to":"agent/a-${shard}-cli","input":{"type":"echo","max_agents":9}}`);
+  await redis(
+    'XADD',
+    commands,
+    '*',
+    'command',
+    `{"id":"1","to":"agent/a-${shard}-cli","input":{"type":"echo","max_agents":9}}`,
+  );
   await snapshot(`agent/a-${shard}-cli`, shard, '"idle"');
 
   const replies = site.space.replies(shard, 'cli');
@@ -57,11 +64,27 @@ test('R1 R4 R6: an agent and its client, both by hand', async () => {
   expect(reply).toContain('r1');
   expect(reply).toContain('"outcome":"applied"');
 
-  const received = await redis('XREADGROUP', 'GROUP', 'agent', 'me', 'COUNT', '1', 'BLOCK', '5000', 'STREAMS', inbox, '>');
+  const received = await redis(
+    'XREADGROUP',
+    'GROUP',
+    'agent',
+    'me',
+    'COUNT',
+    '1',
+    'BLOCK',
+    '5000',
+    'STREAMS',
+    inbox,
+    '>',
+  );
   const entry = received[1]!;
   const message = new Map<string, string>();
   for (let index = 2; index + 1 < received.length; index += 2) message.set(received[index]!, received[index + 1]!);
-  expect(Object.fromEntries(message)).toMatchObject({ kind: 'assign', task: `t-${shard}-cli`, parameters: '{"text":"hello"}' });
+  expect(Object.fromEntries(message)).toMatchObject({
+    kind: 'assign',
+    task: `t-${shard}-cli`,
+    parameters: '{"text":"hello"}',
+  });
   const about = ['task', message.get('task')!, 'token', message.get('token')!];
 
   await redis('XADD', outbox, '*', 'kind', 'started', ...about);

@@ -72,10 +72,11 @@ const machine = setup({
             {
               type: 'effects',
               params: ({ event }: { event: GrumpEvent & { self?: string } }) => ({
-                list: Array.from(
-                  { length: 20_000 },
-                  (): Effect => ({ kind: 'send', to: `grump/${event.self ?? ''}`, event: { type: 'ok' } }),
-                ),
+                list: Array.from({ length: 20_000 }, (): Effect => ({
+                  kind: 'send',
+                  to: `grump/${event.self ?? ''}`,
+                  event: { type: 'ok' },
+                })),
               }),
             },
           ],

@@ -70,7 +70,11 @@ export async function submitLoad({ gateway, shards, types, tasks, overMs, chance
 }
 
 /** Events that go from every shard to its neighbour and to shard 0. @returns how many were sent to each shard */
-export async function submitTallies({ gateway, shards, overMs }: Omit<LoadOptions, 'types' | 'tasks'>): Promise<number[]> {
+export async function submitTallies({
+  gateway,
+  shards,
+  overMs,
+}: Omit<LoadOptions, 'types' | 'tasks'>): Promise<number[]> {
   const sent = Array.from({ length: shards }, () => 0);
   const end = performance.now() + overMs;
   for (let number = 0; performance.now() < end; number++) {
@@ -90,13 +94,16 @@ export async function tallyDifferences(redis: Redis, space: Keyspace, sent: read
   const differences: string[] = [];
   const read = async (id: string, shard: number): Promise<{ taken: number; heard: number }> => {
     const text = await redis.hget(space.shard(shard).snapshots, tallyAddress(id));
-    return text === null ? { taken: 0, heard: 0 } : (JSON.parse(text) as { context: { taken: number; heard: number } }).context;
+    return text === null
+      ? { taken: 0, heard: 0 }
+      : (JSON.parse(text) as { context: { taken: number; heard: number } }).context;
   };
   for (const [shard, count] of sent.entries()) {
     const { taken } = await read(tallyOf(shard), shard);
     const { heard } = await read(tallyOf((shard + 1) % sent.length), (shard + 1) % sent.length);
     if (taken !== count) differences.push(`R1: shard ${shard} was sent ${count} events and took ${taken}`);
-    if (heard !== count) differences.push(`R1: the neighbour of shard ${shard} heard ${heard} of ${count} relayed events`);
+    if (heard !== count)
+      differences.push(`R1: the neighbour of shard ${shard} heard ${heard} of ${count} relayed events`);
   }
   const total = sent.reduce((sum, count) => sum + count, 0);
   const { heard } = await read(tallyOfAll, 0);

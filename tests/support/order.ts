@@ -18,7 +18,9 @@ interface OrderContext {
   holds: number;
 }
 
-type OrderEvent = ({ type: 'pay'; amount: number } | { type: 'hold' | 'resume' | 'reserved' | 'rejected' | 'remind' }) & {
+type OrderEvent = (
+  { type: 'pay'; amount: number } | { type: 'hold' | 'resume' | 'reserved' | 'rejected' | 'remind' }
+) & {
   self: string;
 };
 
@@ -79,7 +81,13 @@ const orderMachine = setup({
               },
               on: { reserved: 'packing' },
             },
-            packing: { initial: 'wrapping', states: { wrapping: { after: { 300: 'labelling' } }, labelling: { after: { 300: '#order.open.parcel.packed' } } } },
+            packing: {
+              initial: 'wrapping',
+              states: {
+                wrapping: { after: { 300: 'labelling' } },
+                labelling: { after: { 300: '#order.open.parcel.packed' } },
+              },
+            },
             packed: { type: 'final' },
           },
         },

@@ -154,13 +154,15 @@ export class RawAgent {
     if (started) await this.#report(['kind', 'started', ...about]);
     await pause(chance.below(2 * workMs));
     if (chance.happens(0.2)) await this.#report(['kind', 'progress', ...about, 'progress', String(chance.next())]);
-    if (chance.happens(failing.stale)) await this.#report(['kind', 'completed', 'task', task, 'token', 'stale', 'result', '0']);
+    if (chance.happens(failing.stale))
+      await this.#report(['kind', 'completed', 'task', task, 'token', 'stale', 'result', '0']);
     const fate = chance.next();
     const error = JSON.stringify({ message: 'by chance' });
     if (fate < failing.retryable) await this.#report(['kind', 'failed', ...about, 'error', error, 'retryable', 'true']);
     else if (fate < failing.retryable + failing.final)
       await this.#report(['kind', 'failed', ...about, 'error', error, 'retryable', 'false']);
-    else if (fate < failing.retryable + failing.final + failing.released) await this.#report(['kind', 'released', ...about]);
+    else if (fate < failing.retryable + failing.final + failing.released)
+      await this.#report(['kind', 'released', ...about]);
     else {
       await this.#report(['kind', 'completed', ...about, 'result', parameters]);
       this.completions++;

@@ -35,7 +35,12 @@ export interface ReplayReport {
 const violationsMax = 50;
 
 /** Reads and checks all shards of a quiet site. */
-export async function replaySite(redis: Redis, space: Keyspace, shards: number, registry: Registry): Promise<ReplayReport> {
+export async function replaySite(
+  redis: Redis,
+  space: Keyspace,
+  shards: number,
+  registry: Registry,
+): Promise<ReplayReport> {
   const report: ReplayReport = {
     entries: 0,
     records: 0,
@@ -163,7 +168,8 @@ class ShardReplay {
       for (const [timer, value] of Object.entries((JSON.parse(text) as StoredActor).timers ?? {})) {
         const key = timerKey(address, timer);
         const dueMs = typeof value === 'number' ? value : value[0];
-        if (set.get(key) !== dueMs) this.#violation(`R1: timer ${key} is set for ${set.get(key)}, its actor says ${dueMs}`);
+        if (set.get(key) !== dueMs)
+          this.#violation(`R1: timer ${key} is set for ${set.get(key)}, its actor says ${dueMs}`);
         set.delete(key);
       }
     for (const key of set.keys()) this.#violation(`R1: timer ${key} is set, its actor has none`);
@@ -182,7 +188,8 @@ class ShardReplay {
   async #countLeft(): Promise<void> {
     const keys = this.#space.shard(this.#shard);
     const outboxes = (await this.#redis.smembers(keys.mailboxes)).map((id) => this.#space.outbox(this.#shard, id));
-    for (const stream of [keys.commands, keys.outbound, ...outboxes]) this.#report.left += await this.#redis.xlen(stream);
+    for (const stream of [keys.commands, keys.outbound, ...outboxes])
+      this.#report.left += await this.#redis.xlen(stream);
     for (const [, fields] of await this.#redis.xrange(keys.setAside, '-', '+'))
       this.#report.setAside.push(`${fields[5]}: ${fields[7]} ${fields[9]?.slice(0, 200)}`);
   }

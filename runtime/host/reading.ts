@@ -1,0 +1,170 @@
+/**
+ * What a shard does next: new entries, entries that a former owner or a lost reply left pending, timers that are due. After
+ * a batch failed, one thing at a time, until the cause is found and set aside (R10).
+ */
+import { limits } from '../../config/limits.ts';
+import { timerEnvelope } from '../core/batch.ts';
+import { asPoison, intake, restoreSetAside, type Intake } from '../core/intake.ts';
+import type { Application, Entry } from '../ports.ts';
+import { describe } from './describe.ts';
+import type { ShardSettings } from './shardsettings.ts';
+import type { Tenure } from './tenure.ts';
+
+export interface Read {
+  intakes: Intake[];
+  timers: string[];
+}
+
+export class Reading {
+  readonly #settings: Pick<ShardSettings, 'store' | 'application' | 'system'>;
+  readonly #tenure: Tenure;
+  #mailboxes: string[] = [];
+  #nextTimerMs = 0;
+  #claimAtMs = 0;
+  #isolating = false;
+  #suspect: string | undefined;
+  /** Key of an entry or a timer -> the error that it caused. */
+  readonly #poison = new Map<string, string>();
+
+  constructor(settings: Pick<ShardSettings, 'store' | 'application' | 'system'>, tenure: Tenure) {
+    this.#settings = settings;
+    this.#tenure = tenure;
+  }
+
+  get mailboxes(): readonly string[] {
+    return this.#mailboxes;
+  }
+
+  /** One thing at a time. */
+  get isolating(): boolean {
+    return this.#isolating;
+  }
+
+  /** The one thing that the last read gave, or undefined when it gave more: whom to blame when the batch fails. */
+  get suspect(): string | undefined {
+    return this.#suspect;
+  }
+
+  /** Everything is new to a shard that was opened: pending entries and timers first. */
+  open(mailboxes: readonly string[]): void {
+    this.#mailboxes = [...mailboxes];
+    this.again();
+  }
+
+  /** A lost reply may have delivered entries that were never seen, and timers that were read may not have been decided. */
+  again(): void {
+    this.#claimAtMs = 0;
+    this.#nextTimerMs = 0;
+  }
+
+  join(opened: readonly string[]): void {
+    if (opened.length > 0) this.#mailboxes = [...new Set([...this.#mailboxes, ...opened])];
+  }
+
+  /** Mailboxes that go with a commit under way: reading them meanwhile would find no stream. */
+  leave(closed: readonly string[]): void {
+    if (closed.length > 0) this.#mailboxes = this.#mailboxes.filter((mailbox) => !closed.includes(mailbox));
+  }
+
+  expectTimers(timersSet: ReadonlyMap<string, number>): void {
+    for (const dueMs of timersSet.values()) this.#nextTimerMs = Math.min(this.#nextTimerMs, dueMs);
+  }
+
+  /** Remembers what was decided when it failed, if that was one thing; otherwise goes on one by one to find it. */
+  blame(suspect: string | undefined, error: unknown): void {
+    if (suspect !== undefined) this.#poison.set(suspect, describe(error));
+    this.#isolating = true;
+  }
+
+  /**
+   * @param hurry there is more to do than what is read here: do not wait
+   * @param settle waits for the commit under way, and throws when it failed
+   */
+  async read(hurry: boolean, settle: () => Promise<void>): Promise<Read> {
+    this.#suspect = undefined;
+    const now = this.#settings.system.now();
+    const timers = await this.#dueTimers(now);
+    const entries = await this.#entries(now, timers.length, hurry || timers.length > 0, settle);
+    if (entries.length + timers.length === 1)
+      this.#suspect = entries[0] ? entryKey(entries[0]) : timerKeyOf(timers[0] ?? '');
+    const poisoned = timers.filter((key) => this.#poison.has(timerKeyOf(key)));
+    const intakes = [...poisoned.map((key) => this.#poisonedTimer(key)), ...(await this.#intakes(entries))];
+    return { intakes, timers: timers.filter((key) => !poisoned.includes(key)) };
+  }
+
+  async #dueTimers(now: number): Promise<string[]> {
+    if (this.#nextTimerMs > now) return [];
+    // A commit that is stored meanwhile lowers this; the answer may not know of it yet.
+    this.#nextTimerMs = Infinity;
+    const count = this.#isolating ? 1 : limits.timersPerReadMax;
+    const { due, nextMs } = await this.#settings.store.dueTimers(this.#tenure.lease, now, count);
+    this.#nextTimerMs = Math.min(this.#nextTimerMs, nextMs ?? Infinity);
+    return due.map((timer) => timer.key);
+  }
+
+  async #entries(now: number, timers: number, hurry: boolean, settle: () => Promise<void>): Promise<Entry[]> {
+    const { store, system } = this.#settings;
+    const { lease } = this.#tenure;
+    const streams = this.#mailboxes.length + 1;
+    if (!this.#isolating && system.monotonicMs() < this.#claimAtMs) {
+      const count = Math.min(limits.readEntriesMax, Math.max(8, Math.floor(limits.commitEntriesMax / streams)));
+      const waitMs = hurry ? 1 : Math.max(1, Math.min(limits.readBlockMs, this.#nextTimerMs - now));
+      return store.read(lease, this.#mailboxes, count, waitMs);
+    }
+    // Nothing may be in flight: a claim returns what this owner has read and not yet committed as well.
+    await settle();
+    const count = this.#isolating ? 1 : Math.max(1, Math.floor(limits.claimEntriesMax / streams));
+    const entries = await store.claim(lease, this.#mailboxes, count);
+    if (this.#isolating) {
+      if (entries.length === 0 && timers === 0) this.#isolating = false;
+      return timers > 0 ? [] : entries.slice(0, 1);
+    }
+    if (entries.length === 0) this.#claimAtMs = system.monotonicMs() + limits.pendingSweepEveryMs;
+    return entries;
+  }
+
+  async #intakes(entries: readonly Entry[]): Promise<Intake[]> {
+    const { application, store } = this.#settings;
+    const intakes: Intake[] = [];
+    for (const entry of entries) {
+      const key = entryKey(entry);
+      const poison = this.#poison.get(key);
+      const understood = understand(entry, application);
+      const taken = poison === undefined ? understood : asPoison(understood, poison);
+      this.#poison.delete(key);
+      intakes.push(taken);
+      if (!taken.redrive) continue;
+      for (const [id, setAside] of await store.setAsideEntries(this.#tenure.lease.shard, taken.redrive)) {
+        // That it was taken over from another shard is counted already.
+        const { relayed: _, ...again } = understand(restoreSetAside(setAside, id), application);
+        intakes.push({ ...again, redriven: id, apart: true });
+      }
+    }
+    return intakes;
+  }
+
+  /** A firing that made a batch fail before: set aside, and the timer is cleared so that it does not fire for ever. */
+  #poisonedTimer(key: string): Intake {
+    const detail = this.#poison.get(timerKeyOf(key)) ?? '';
+    this.#poison.delete(timerKeyOf(key));
+    const entry: Entry = { source: 'commands', id: '0-0', fields: ['derived', JSON.stringify([timerEnvelope(key)])] };
+    return { entry, envelopes: [], problem: { reason: 'not-storable', detail }, clearsTimer: key };
+  }
+}
+
+function entryKey(entry: Entry): string {
+  return `${entry.source === 'commands' ? '' : entry.source.outbox} ${entry.id}`;
+}
+
+function timerKeyOf(key: string): string {
+  return `timer ${key}`;
+}
+
+/** An entry that even breaks the code that reads it is a poison entry like any other (R10). */
+function understand(entry: Entry, application: Application): Intake {
+  try {
+    return intake(entry, application);
+  } catch (error) {
+    return { entry, envelopes: [], problem: { reason: 'unreadable', detail: describe(error) } };
+  }
+}

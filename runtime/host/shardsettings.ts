@@ -1,0 +1,15 @@
+/** What the loop of a shard is given: ports, definitions, and whom it tells. */
+import type { Registry } from '../core/definition.ts';
+import type { Application, Commit, Log, ShardStore, System, Telemetry } from '../ports.ts';
+
+export interface ShardSettings {
+  store: ShardStore;
+  registry: Registry;
+  application: Application;
+  system: System;
+  telemetry: Telemetry;
+  log: Log;
+  siteEpoch: number;
+  /** Called after each commit with what became true: relay and projector wake up by it. */
+  committed: (shard: number, commit: Commit) => void;
+}

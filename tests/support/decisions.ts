@@ -1,0 +1,70 @@
+/** A shard's world in memory, and batches decided on it: for tests of pure decisions. */
+import { application, createRegistry } from '../../actors/application.ts';
+import type { Definition } from '../../runtime/core/definition.ts';
+import { decide, type Decided, type World } from '../../runtime/core/batch.ts';
+import type { Entry } from '../../runtime/core/decision.ts';
+import { intake } from '../../runtime/core/intake.ts';
+import type { Command } from '../../runtime/protocol/envelope.ts';
+import type { JournalEntry, JournalRecord } from '../../runtime/protocol/journal.ts';
+import type { Address } from '../../runtime/protocol/ids.ts';
+import { silentTelemetry } from './site.ts';
+
+export interface Bench {
+  world: World;
+  /** Decides the entries as one batch at `now`. Actors that they name must be known or are taken as absent. */
+  run(entries: readonly Entry[], now?: number, timers?: readonly string[]): Decided;
+  records(decided: Decided): readonly JournalRecord[];
+}
+
+export function createBench(definitions: readonly Definition[] = [], shard = 0): Bench {
+  let minted = 0;
+  let sequence = 0;
+  const world: World = {
+    shard,
+    registry: createRegistry(definitions),
+    application,
+    dispatcher: application.dispatcher(shard),
+    actors: new Map(),
+    unreadable: new Map(),
+    relayed: new Map(),
+    sent: new Map(),
+    census: new Map(),
+    siteEpoch: 11,
+    mint: () => `token-${++minted}`,
+    telemetry: silentTelemetry,
+  };
+  return {
+    world,
+    run: (entries, now = 1_000, timers = []) => {
+      const intakes = entries.map((entry) => intake(entry, application));
+      for (const { envelopes } of intakes)
+        for (const { to } of envelopes) if (!world.actors.has(to)) world.actors.set(to, null);
+      return decide(world, intakes, timers, now, 1, ++sequence);
+    },
+    records: (decided) =>
+      decided.commit.journal === undefined ? [] : (JSON.parse(decided.commit.journal) as JournalEntry).records,
+  };
+}
+
+let entryNumber = 0;
+
+export function commandEntry(command: Omit<Command, 'id'> & { id?: string }): Entry {
+  const id = `${++entryNumber}-0`;
+  return { source: 'commands', id, fields: ['command', JSON.stringify({ id: `c${id}`, ...command })] };
+}
+
+export function reportEntry(agent: string, fields: Record<string, string>): Entry {
+  return { source: { outbox: agent }, id: `${++entryNumber}-0`, fields: Object.entries({ agent, ...fields }).flat() };
+}
+
+/** An agent that is admitted and waits for work. */
+export function admitted(bench: Bench, agent: string, type: string, slots = 1, now = 1_000): void {
+  const to: Address = `agent/${agent}`;
+  bench.run([commandEntry({ to, input: { type, slots, max_agents: 100 } })], now);
+  const derived: Entry = {
+    source: 'commands',
+    id: `${++entryNumber}-0`,
+    fields: ['derived', JSON.stringify([{ id: 'x', to, origin: 'actor', event: { type: 'admitted' } }])],
+  };
+  bench.run([derived], now);
+}
