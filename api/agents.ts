@@ -25,7 +25,9 @@ const heartbeatIntervalMs = 5_000;
 const statusEvents = { IDLE: 'resume', PAUSED: 'pause', DRAINING: 'drain', RETIRED: 'retire' } as const;
 
 export const statusSchema = z.strictObject({
-  status: z.enum(['IDLE', 'PAUSED', 'DRAINING', 'RETIRED']).describe('IDLE resumes, DRAINING lets it finish and retires it.'),
+  status: z
+    .enum(['IDLE', 'PAUSED', 'DRAINING', 'RETIRED'])
+    .describe('IDLE resumes, DRAINING lets it finish and retires it.'),
 });
 
 export function agentRoutes(context: ApiContext): Router {
@@ -49,7 +51,10 @@ export function agentRoutes(context: ApiContext): Router {
           remedy: 'retire one, or raise [orchestrator] max_agents',
           state: view.state,
         });
-      response.status(201).location(`/api/v1/agents/${id}`).json(registrationOf(context, id, shard, view));
+      response
+        .status(201)
+        .location(`/api/v1/agents/${id}`)
+        .json(registrationOf(context, id, shard, view));
     } finally {
       unlisten();
     }
@@ -58,7 +63,8 @@ export function agentRoutes(context: ApiContext): Router {
   router.get('/', allow('read'), async (request, response) => {
     const query = queryOf(request, ['limit', 'cursor']);
     const page = await context.readModel.agents(limitOf(query), query.get('cursor'));
-    if (page === 'bad-cursor') throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
+    if (page === 'bad-cursor')
+      throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
     response.json({ items: page.rows.map(agentOfRow), next: page.next ?? null });
   });
 
@@ -111,7 +117,8 @@ function admission(
   const changed = new AbortController();
   const listening = context.follower.listen(({ entry }) => {
     for (const record of entry.records)
-      if (record.actor === to && record.outcome === undefined && agentStatus(record.state) !== 'REGISTERING') changed.abort();
+      if (record.actor === to && record.outcome === undefined && agentStatus(record.state) !== 'REGISTERING')
+        changed.abort();
   });
   return {
     listening,

@@ -90,6 +90,10 @@ const headers: RequestHandler = (request, response, next) => {
 const knownMethod: RequestHandler = (request, _response, next) => {
   const entry = methods.find(([pattern]) => pattern.test(request.path));
   if (entry && !entry[1].includes(request.method) && !(request.method === 'HEAD' && entry[1].includes('GET')))
-    next(new Problem('method-not-allowed', `${request.path.slice(0, 200)} does not take ${request.method}`, { allow: entry[1] }));
+    next(
+      new Problem('method-not-allowed', `${request.path.slice(0, 200)} does not take ${request.method}`, {
+        allow: entry[1],
+      }),
+    );
   else next();
 };

@@ -54,7 +54,11 @@ export function authenticate(settings: AuthSettings): RequestHandler {
     const header = request.get('Authorization');
     // express-jwt lets preflight requests pass; here nothing is served across origins, so they need a token too.
     if (header === undefined) {
-      next(new Problem('not-authenticated', 'there is no Authorization header', { remedy: 'send Authorization: Bearer TOKEN' }));
+      next(
+        new Problem('not-authenticated', 'there is no Authorization header', {
+          remedy: 'send Authorization: Bearer TOKEN',
+        }),
+      );
       return;
     }
     void Promise.resolve(
@@ -119,15 +123,18 @@ export function inspect(token: string, settings: AuthSettings): Caller | string 
   if (header['kid'] !== undefined) return 'the token names a key, and there is one key only';
   const now = settings.now() / 1000;
   const { exp, iat, nbf, iss, aud, sub, scope, tenant } = payload;
-  if (typeof exp !== 'number' || !Number.isInteger(exp) || exp < 0) return 'exp is missing or no whole number of seconds';
+  if (typeof exp !== 'number' || !Number.isInteger(exp) || exp < 0)
+    return 'exp is missing or no whole number of seconds';
   if (exp > now + limits.tokenLifetimeSecondsMax) return `exp is further away than ${limits.tokenLifetimeSecondsMax} s`;
   // The signature check grants a little skew to clocks; an expired token is refused all the same.
   if (exp <= now) return 'the token has expired';
   if (typeof iat !== 'number' || iat > now + limits.clockSkewSeconds) return 'iat is missing or in the future';
-  if (nbf !== undefined && (typeof nbf !== 'number' || nbf > now + limits.clockSkewSeconds)) return 'the token is not valid yet';
+  if (nbf !== undefined && (typeof nbf !== 'number' || nbf > now + limits.clockSkewSeconds))
+    return 'the token is not valid yet';
   if (iss !== settings.issuer) return 'iss is not the issuer of this site';
   if (aud !== settings.audience) return 'aud is not this API alone';
-  if (typeof sub !== 'string' || !subjectPattern.test(sub) || sub === '__proto__') return 'sub is missing or no plain name';
+  if (typeof sub !== 'string' || !subjectPattern.test(sub) || sub === '__proto__')
+    return 'sub is missing or no plain name';
   if (typeof scope !== 'string' || scope.length > 512) return 'scope is missing';
   if (tenant !== undefined && (typeof tenant !== 'string' || !isName(tenant))) return 'tenant is no name';
   return { subject: sub, scopes: new Set(scope.split(' ')), tenant, expiresAt: exp };

@@ -12,14 +12,24 @@ export type BodyKind = 'json' | 'ndjson';
 
 /** @throws Problem 413, 415 or 400 */
 export async function readBody(request: Request): Promise<{ kind: BodyKind; text: string }> {
-  const [type = '', ...parameters] = (request.get('Content-Type') ?? '').toLowerCase().split(';').map((part) => part.trim());
+  const [type = '', ...parameters] = (request.get('Content-Type') ?? '')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim());
   const kind = type === 'application/json' ? 'json' : /^application\/(x-)?ndjson$/.test(type) ? 'ndjson' : undefined;
-  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length).replaceAll('"', '');
+  const charset = parameters
+    .find((parameter) => parameter.startsWith('charset='))
+    ?.slice('charset='.length)
+    .replaceAll('"', '');
   if (!kind || (charset !== undefined && charset !== 'utf-8'))
-    throw new Problem('unsupported-media-type', `the body is ${type || 'of no type'}${charset ? ` in ${charset}` : ''}`, {
-      where: 'Content-Type',
-      remedy: 'send application/json or application/x-ndjson in UTF-8',
-    });
+    throw new Problem(
+      'unsupported-media-type',
+      `the body is ${type || 'of no type'}${charset ? ` in ${charset}` : ''}`,
+      {
+        where: 'Content-Type',
+        remedy: 'send application/json or application/x-ndjson in UTF-8',
+      },
+    );
   if ((request.get('Content-Encoding') ?? 'identity') !== 'identity')
     throw new Problem('unsupported-media-type', 'compressed bodies are not taken', { where: 'Content-Encoding' });
   const declared = Number(request.get('Content-Length') ?? 0);

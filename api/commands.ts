@@ -48,7 +48,11 @@ export class Commands implements Service {
    * @returns the outcomes in the order of the commands, or undefined when they did not come in time
    * @throws IngressStopped, Unavailable
    */
-  async send(shard: number, commands: readonly Command[], waitMs: number = limits.replyWaitMs): Promise<Outcome[] | undefined> {
+  async send(
+    shard: number,
+    commands: readonly Command[],
+    waitMs: number = limits.replyWaitMs,
+  ): Promise<Outcome[] | undefined> {
     return this.#ask(waitMs, (reply) => this.#settings.gateway.publish(shard, commands, reply));
   }
 
@@ -87,7 +91,11 @@ export class Commands implements Service {
     for (let shard = 0; shard < shards; shard++) after.set(shard, positionStart);
     while (!this.#stopping.signal.aborted) {
       try {
-        for (const { shard, position, request, outcomes } of await replies.read(this.#recipient, after, limits.readBlockMs)) {
+        for (const { shard, position, request, outcomes } of await replies.read(
+          this.#recipient,
+          after,
+          limits.readBlockMs,
+        )) {
           after.set(shard, position);
           this.#waiting.get(request)?.resolve(outcomes);
         }

@@ -70,7 +70,9 @@ export function eventRoutes(context: ApiContext): Router {
   router.get('/events', allow('read'), async (request, response) => {
     const query = queryOf(request, ['definition', 'actor', 'status', 'ticket']);
     if (callerOf(request).tenant !== undefined)
-      throw new Problem('not-allowed', 'a token of a tenant follows single tasks only', { remedy: 'use /api/v1/tasks/{id}/events' });
+      throw new Problem('not-allowed', 'a token of a tenant follows single tasks only', {
+        remedy: 'use /api/v1/tasks/{id}/events',
+      });
     const [actor, type, status] = ['actor', 'definition', 'status'].map((name) => query.get(name));
     await stream(request, response, {
       ...(actor !== undefined && { actor }),
@@ -106,7 +108,9 @@ async function follow(context: ApiContext, request: Request, response: Response,
   const positions = parseEventId(request.get('Last-Event-ID'), context.site.shards);
   const over = new AbortController();
   request.once('close', () => over.abort());
-  response.status(200).set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' });
+  response
+    .status(200)
+    .set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' });
   response.flushHeaders();
   const live: PositionedEntry[] = [];
   let replaying = positions !== undefined;
@@ -118,10 +122,13 @@ async function follow(context: ApiContext, request: Request, response: Response,
     const id = eventId(seen);
     for (const record of entry.records) {
       if (!matches(record, filter)) continue;
-      const written = response.write(`id: ${id}\nevent: transition\ndata: ${JSON.stringify(eventOf(record, entry.at))}\n\n`);
+      const written = response.write(
+        `id: ${id}\nevent: transition\ndata: ${JSON.stringify(eventOf(record, entry.at))}\n\n`,
+      );
       // A client that does not read must not fill the memory of the server; it comes back with its Last-Event-ID.
       if (!written && response.writableLength > 1_048_576) over.abort();
-      if (filter.untilSettled && record.outcome === undefined && settledStatuses.has(taskStatus(record.state))) over.abort();
+      if (filter.untilSettled && record.outcome === undefined && settledStatuses.has(taskStatus(record.state)))
+        over.abort();
     }
   };
   const unlisten = await context.follower.listen((entry) => {
@@ -135,7 +142,7 @@ async function follow(context: ApiContext, request: Request, response: Response,
       if (settledStatuses.has(task.status) && !positions) over.abort();
     }
     for (const [shard, from] of positions ?? []) {
-      for (let after = from; !over.signal.aborted; ) {
+      for (let after = from; !over.signal.aborted;) {
         const page = await context.journals.range(shard, after, 200);
         for (const entry of page) send(entry);
         const last = page[page.length - 1];
@@ -192,7 +199,9 @@ function parseEventId(text: string | undefined, shards: number): Map<number, Pos
   for (const part of text.slice(0, 65_536).split(',')) {
     const [shard = '', position = ''] = part.split(':');
     if (!/^\d{1,4}$/.test(shard) || Number(shard) >= shards || !isPosition(position))
-      throw new Problem('invalid-request', 'Last-Event-ID is not one that this stream gave', { where: 'Last-Event-ID' });
+      throw new Problem('invalid-request', 'Last-Event-ID is not one that this stream gave', {
+        where: 'Last-Event-ID',
+      });
     positions.set(Number(shard), position);
   }
   return positions;

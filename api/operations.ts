@@ -66,7 +66,8 @@ export function setAsideRoutes(context: ApiContext): Router {
   router.post('/:shard/:id/redrive', allow('admin'), async (request, response) => {
     const shard = shardOf(context, String(request.params['shard']));
     const id = String(request.params['id']);
-    if (!isPosition(id)) throw new Problem('invalid-id', 'the id of a set-aside entry looks like 1732233600000-0', { where: 'id' });
+    if (!isPosition(id))
+      throw new Problem('invalid-id', 'the id of a set-aside entry looks like 1732233600000-0', { where: 'id' });
     const [entry] = await context.gateway.setAside(shard, before(id), 1);
     if (entry?.id !== id) throw new Problem('not-found', `nothing is set aside as ${id} in shard ${shard}`);
     await context.commands.redrive(shard, [id]);
@@ -89,4 +90,3 @@ function before(id: string): string {
   const [ms = '0', sequence = '0'] = id.split('-');
   return Number(sequence) > 0 ? `${ms}-${Number(sequence) - 1}` : `${Number(ms) - 1}-999999999999`;
 }
-

@@ -59,7 +59,14 @@ export class Problem extends Error {
   toJSON(): object {
     const { retryAfterSeconds: _, allow: __, ...details } = this.details;
     const [status, title] = problemCodes[this.code];
-    return { type: `urn:orchestrator:problem:${this.code}`, title, status, code: this.code, detail: this.message, ...details };
+    return {
+      type: `urn:orchestrator:problem:${this.code}`,
+      title,
+      status,
+      code: this.code,
+      detail: this.message,
+      ...details,
+    };
   }
 }
 
@@ -80,7 +87,10 @@ export function problemHandler(log: Log): ErrorRequestHandler {
     }
     const problem = asProblem(error);
     if (problem.code === 'internal-error')
-      log.error({ method: request.method, path: request.path, error: error instanceof Error ? error.stack : String(error) }, 'request failed');
+      log.error(
+        { method: request.method, path: request.path, error: error instanceof Error ? error.stack : String(error) },
+        'request failed',
+      );
     sendProblem(response, problem);
   };
 }

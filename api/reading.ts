@@ -33,7 +33,7 @@ function waitingFor(context: ApiContext, type: string): string {
   const lane = lanes.find((status) => status.type === type);
   if (lanes.length === 0) return `an agent of type ${type} with a free slot`;
   if (!lane || lane.agents === 0) return `an agent of type ${type}: none is registered, well and accepting work`;
-  if (lane.freeSlots === 0) return `a free slot: all ${lane.agents} agents of type ${type} are busy, ${lane.queued} tasks wait`;
+  if (lane.freeSlots === 0)
+    return `a free slot: all ${lane.agents} agents of type ${type} are busy, ${lane.queued} tasks wait`;
   return 'its turn, which is now';
 }
-

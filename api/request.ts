@@ -49,7 +49,9 @@ export function limitOf(query: ReadonlyMap<string, string>): number {
   if (text === undefined) return limits.listLimitDefault;
   const limit = Number(text);
   if (!/^\d+$/.test(text) || limit < 1 || limit > limits.listLimitMax)
-    throw new Problem('invalid-request', `limit is a whole number from 1 to ${limits.listLimitMax}`, { where: 'limit' });
+    throw new Problem('invalid-request', `limit is a whole number from 1 to ${limits.listLimitMax}`, {
+      where: 'limit',
+    });
   return limit;
 }
 
@@ -58,7 +60,8 @@ export function timeOf(query: ReadonlyMap<string, string>, name: string): number
   const text = query.get(name);
   if (text === undefined) return undefined;
   const time = Date.parse(text);
-  if (Number.isNaN(time)) throw new Problem('invalid-request', `${name} is a time like 2026-01-31T12:00:00Z`, { where: name });
+  if (Number.isNaN(time))
+    throw new Problem('invalid-request', `${name} is a time like 2026-01-31T12:00:00Z`, { where: name });
   return time;
 }
 
@@ -69,9 +72,13 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown, at = ''): T {
   const [issue] = parsed.error.issues;
   const where = `${at}/${issue?.path.map(String).join('/') ?? ''}`.replace(/\/$/, '') || '/';
   const tooLarge = issue?.code === 'custom' && issue.message.startsWith('is larger than');
-  throw new Problem(tooLarge ? 'too-large' : 'invalid-request', `${where === '/' ? 'the body' : where.slice(0, 200)}: ${issue?.message ?? 'is not valid'}`.slice(0, 600), {
-    where: where.slice(0, 200),
-  });
+  throw new Problem(
+    tooLarge ? 'too-large' : 'invalid-request',
+    `${where === '/' ? 'the body' : where.slice(0, 200)}: ${issue?.message ?? 'is not valid'}`.slice(0, 600),
+    {
+      where: where.slice(0, 200),
+    },
+  );
 }
 
 /** The W3C trace context of the request, when it is well formed. */

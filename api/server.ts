@@ -23,7 +23,12 @@ export class HttpServer implements Service {
   constructor(settings: ServerSettings) {
     this.#settings = settings;
     this.#server = createServer(
-      { requestTimeout: limits.requestTimeoutMs, headersTimeout: limits.requestTimeoutMs / 2, keepAliveTimeout: 5_000, maxHeaderSize: 32 * 1024 },
+      {
+        requestTimeout: limits.requestTimeoutMs,
+        headersTimeout: limits.requestTimeoutMs / 2,
+        keepAliveTimeout: 5_000,
+        maxHeaderSize: 32 * 1024,
+      },
       settings.listener,
     );
     this.#server.maxConnections = 10_000;

@@ -37,18 +37,43 @@ export function taskRoutes(context: ApiContext): Router {
         await submitOne(context, request, response, body, key);
         return;
       }
-      await submitMany(context, request, response, body.map((value: unknown) => () => value), key);
+      await submitMany(
+        context,
+        request,
+        response,
+        body.map((value: unknown) => () => value),
+        key,
+      );
       return;
     }
     const lines = text.split('\n').filter((line) => line.trim() !== '');
-    await submitMany(context, request, response, lines.map((line) => () => parseStrict(line)), key);
+    await submitMany(
+      context,
+      request,
+      response,
+      lines.map((line) => () => parseStrict(line)),
+      key,
+    );
   });
 
   router.get('/', allow('read'), async (request, response) => {
-    const query = queryOf(request, ['status', 'type', 'tenant', 'agent', 'created_after', 'created_before', 'text', 'limit', 'cursor']);
+    const query = queryOf(request, [
+      'status',
+      'type',
+      'tenant',
+      'agent',
+      'created_after',
+      'created_before',
+      'text',
+      'limit',
+      'cursor',
+    ]);
     const status = query.get('status');
     if (status !== undefined && !taskStatuses.includes(status as never))
-      throw new Problem('invalid-request', `"${status.slice(0, 40)}" is no status`, { where: 'status', remedy: `one of ${taskStatuses.join(', ')}` });
+      throw new Problem('invalid-request', `"${status.slice(0, 40)}" is no status`, {
+        where: 'status',
+        remedy: `one of ${taskStatuses.join(', ')}`,
+      });
     const tenant = callerOf(request).tenant ?? query.get('tenant');
     const filter = {
       status,
@@ -61,7 +86,8 @@ export function taskRoutes(context: ApiContext): Router {
     };
     const given = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined));
     const page = await context.readModel.tasks(given, limitOf(query), query.get('cursor'));
-    if (page === 'bad-cursor') throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
+    if (page === 'bad-cursor')
+      throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
     if (page.next !== undefined) {
       const next = new URLSearchParams([...query].filter(([name]) => name !== 'cursor'));
       next.set('cursor', page.next);
@@ -73,7 +99,10 @@ export function taskRoutes(context: ApiContext): Router {
   router.get('/:id', allow('read'), async (request, response) => {
     const id = idOf(request, 't');
     const { waitMs } = preferencesOf(request);
-    const task = waitMs === undefined ? await readTask(context, id, callerOf(request)) : await settledTask(context, request, id, waitMs);
+    const task =
+      waitMs === undefined
+        ? await readTask(context, id, callerOf(request))
+        : await settledTask(context, request, id, waitMs);
     const tag = `"${task.revision}"`;
     response.set('ETag', tag);
     if (request.get('If-None-Match') === tag) {
@@ -88,7 +117,8 @@ export function taskRoutes(context: ApiContext): Router {
     await readTask(context, id, callerOf(request));
     const query = queryOf(request, ['limit', 'cursor']);
     const page = await context.readModel.history(address('task', id), limitOf(query), query.get('cursor'));
-    if (page === 'bad-cursor') throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
+    if (page === 'bad-cursor')
+      throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
     response.json({ items: page.rows.map(historyResource), next: page.next ?? null });
   });
 
@@ -98,7 +128,8 @@ export function taskRoutes(context: ApiContext): Router {
 
   router.post('/:id/redrive', allow('tasks:redrive'), async (request, response) => {
     const empty = request.get('Content-Length') === undefined || request.get('Content-Length') === '0';
-    const body = empty && request.get('Transfer-Encoding') === undefined ? {} : parseStrict((await readBody(request)).text);
+    const body =
+      empty && request.get('Transfer-Encoding') === undefined ? {} : parseStrict((await readBody(request)).text);
     const event = checked(events.redrive, { ...checked(z.looseObject({}), body), type: 'redrive' });
     await tell(context, request, response, event as JsonObject & { type: string });
   });
@@ -137,7 +168,10 @@ async function submitMany(
   key: string | undefined,
 ): Promise<void> {
   if (sources.length === 0 || sources.length > limits.batchEnvelopesMax)
-    throw new Problem('invalid-request', `a bulk submit has 1 to ${limits.batchEnvelopesMax} tasks, this one has ${sources.length}`);
+    throw new Problem(
+      'invalid-request',
+      `a bulk submit has 1 to ${limits.batchEnvelopesMax} tasks, this one has ${sources.length}`,
+    );
   const answers: (object | undefined)[] = [];
   const shards = new Map<number, { item: Item; index: number }[]>();
   for (const [index, source] of sources.entries()) {
@@ -154,7 +188,11 @@ async function submitMany(
   await Promise.all(
     [...shards].map(async ([shard, list]) => {
       try {
-        const outcomes = await context.commands.send(shard, list.map(({ item }) => item.command), waitMs);
+        const outcomes = await context.commands.send(
+          shard,
+          list.map(({ item }) => item.command),
+          waitMs,
+        );
         for (const [at, { item, index }] of list.entries()) answers[index] = answerOf(item, index, outcomes?.[at]);
       } catch (error) {
         for (const { index } of list) answers[index] = { index, error: problemOf(error) };
@@ -162,7 +200,9 @@ async function submitMany(
     }),
   );
   const failed = answers.filter((answer) => answer && 'error' in answer).length;
-  response.status(failed === 0 ? 202 : 207).json({ accepted: answers.length - failed, refused: failed, items: answers });
+  response
+    .status(failed === 0 ? 202 : 207)
+    .json({ accepted: answers.length - failed, refused: failed, items: answers });
 }
 
 function answerOf(item: Item, index: number, outcome: Outcome | undefined): object {
@@ -187,7 +227,10 @@ function prepare(context: ApiContext, request: Request, body: unknown, key: stri
   const tenant = submit.tenant ?? caller.tenant;
   const shard = shardOfLane(submit.type, 0, context.site.shards);
   const hash = (text: string): string => createHash('sha256').update(text).digest('hex');
-  const unique = key === undefined ? context.system.ulid() : hash(JSON.stringify([tenant ?? null, caller.subject, key])).slice(0, 32);
+  const unique =
+    key === undefined
+      ? context.system.ulid()
+      : hash(JSON.stringify([tenant ?? null, caller.subject, key])).slice(0, 32);
   const id = makeId('t', shard, unique);
   const input = {
     ...submit,
@@ -221,7 +264,9 @@ function idempotencyKey(request: Request): string | undefined {
   const key = request.get('Idempotency-Key');
   if (key === undefined) return undefined;
   if (key.length === 0 || key.length > 255 || !/^[\x21-\x7e]+$/.test(key))
-    throw new Problem('invalid-request', 'an Idempotency-Key has 1 to 255 visible ASCII characters', { where: 'Idempotency-Key' });
+    throw new Problem('invalid-request', 'an Idempotency-Key has 1 to 255 visible ASCII characters', {
+      where: 'Idempotency-Key',
+    });
   return key;
 }
 
@@ -270,7 +315,8 @@ export function refuse(outcome: Outcome): void {
       throw new Problem('invalid-request', `${outcome.reason}: ${outcome.detail}`);
     case 'refused': {
       const details = { legal: outcome.legal, ...(outcome.state !== undefined && { state: outcome.state }) };
-      if (outcome.reason === 'conflict') throw new Problem('idempotency-mismatch', outcome.detail, { where: 'Idempotency-Key' });
+      if (outcome.reason === 'conflict')
+        throw new Problem('idempotency-mismatch', outcome.detail, { where: 'Idempotency-Key' });
       if (outcome.reason === 'unknown-actor') throw new Problem('not-found', outcome.detail);
       if (outcome.reason.startsWith('invalid-')) throw new Problem('invalid-request', outcome.detail);
       throw new Problem('not-legal-now', `${outcome.detail} (${outcome.reason})`, details);
@@ -287,7 +333,8 @@ async function settledTask(context: ApiContext, request: Request, id: string, wa
   request.once('close', gone);
   const unlisten = await context.follower.listen(({ entry }) => {
     for (const record of entry.records)
-      if (record.actor === to && record.outcome === undefined && settledStatuses.has(taskStatus(record.state))) over.abort();
+      if (record.actor === to && record.outcome === undefined && settledStatuses.has(taskStatus(record.state)))
+        over.abort();
   });
   try {
     const present = await freshTask(context, id, caller);
@@ -307,4 +354,3 @@ async function freshTask(context: ApiContext, id: string, caller: ReturnType<typ
     ? taskOfView(view)
     : readTask(context, id, caller);
 }
-

@@ -29,7 +29,8 @@ export function ensureSecret(path: string): string {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   }
   const secret = readFileSync(path, 'utf8').trim();
-  if (secret.length < 32) throw new Error(`${path} holds a secret of fewer than 32 characters; remove it and start again`);
+  if (secret.length < 32)
+    throw new Error(`${path} holds a secret of fewer than 32 characters; remove it and start again`);
   return secret;
 }
 
@@ -43,7 +44,15 @@ export interface TokenRequest {
   lifetimeSeconds: number;
 }
 
-export function mintToken({ secret, issuer, audience, subject, scopes: list, tenant, lifetimeSeconds }: TokenRequest): string {
+export function mintToken({
+  secret,
+  issuer,
+  audience,
+  subject,
+  scopes: list,
+  tenant,
+  lifetimeSeconds,
+}: TokenRequest): string {
   return jwt.sign({ scope: list.join(' '), ...(tenant !== undefined && { tenant }) }, secret, {
     algorithm: 'HS256',
     issuer,

@@ -48,7 +48,13 @@ test('R8: what follows a journal originates no command', async () => {
     },
   };
   const last = await site.journals.last(0);
-  const projector = new Projector({ shard: 0, journals: site.journals, store, system: createSystem(), log: new MemoryLog() });
+  const projector = new Projector({
+    shard: 0,
+    journals: site.journals,
+    store,
+    system: createSystem(),
+    log: new MemoryLog(),
+  });
   await projector.runOnce();
   expect(taken.flatMap(({ entry }) => entry.records).map(({ actor }) => actor)).toContain('task/t-0-two');
   expect(await site.redis.xlen(site.space.shard(0).commands)).toBe(0);

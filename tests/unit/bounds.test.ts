@@ -42,7 +42,8 @@ describe('R12: every limit has a number, and is in force', () => {
     const bounds = { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax };
     expect(storageProblem(nested(limits.jsonDepthMax), bounds)).toBeUndefined();
     expect(storageProblem(nested(limits.jsonDepthMax + 1), bounds)).toMatch(/nested deeper/);
-    const wide = (count: number): unknown => Object.fromEntries(Array.from({ length: count }, (_, key) => [`k${key}`, 1]));
+    const wide = (count: number): unknown =>
+      Object.fromEntries(Array.from({ length: count }, (_, key) => [`k${key}`, 1]));
     expect(storageProblem(wide(limits.jsonKeysMax), bounds)).toBeUndefined();
     expect(storageProblem(wide(limits.jsonKeysMax + 1), bounds)).toMatch(/more than/);
   });
@@ -52,7 +53,10 @@ describe('R12: every limit has a number, and is in force', () => {
     const agent = (count: number): unknown => ({ type: 'echo', capabilities: names(count) });
     expect(registerSchema.safeParse(agent(limits.capabilitiesMax)).success).toBe(true);
     expect(registerSchema.safeParse(agent(limits.capabilitiesMax + 1)).success).toBe(false);
-    const labels = (count: number): unknown => ({ type: 'echo', labels: Object.fromEntries(names(count).map((name) => [name, 1])) });
+    const labels = (count: number): unknown => ({
+      type: 'echo',
+      labels: Object.fromEntries(names(count).map((name) => [name, 1])),
+    });
     expect(registerSchema.safeParse(labels(limits.labelsMax)).success).toBe(true);
     expect(registerSchema.safeParse(labels(limits.labelsMax + 1)).success).toBe(false);
   });

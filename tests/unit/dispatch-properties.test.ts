@@ -7,7 +7,11 @@ import type { ActorView } from '../../runtime/protocol/snapshot.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
 
 const rooms = fc.uniqueArray(
-  fc.record({ agent: fc.string({ minLength: 1, maxLength: 6 }), freeSlots: fc.integer({ min: 0, max: 5 }), usedAt: fc.nat(100) }),
+  fc.record({
+    agent: fc.string({ minLength: 1, maxLength: 6 }),
+    freeSlots: fc.integer({ min: 0, max: 5 }),
+    usedAt: fc.nat(100),
+  }),
   { selector: (room) => room.agent, maxLength: 12 },
 );
 
@@ -103,7 +107,12 @@ const agentView = (id: string, slots: number, tasks: string[]): ActorView => ({
 
 describe('dispatcher', () => {
   test('R11: folded over any history it says what a rebuild from the last state says', () => {
-    const states: ActorView['state'][] = [{ open: 'queued' }, { open: { held: 'running' } }, { open: 'retrying' }, 'succeeded'];
+    const states: ActorView['state'][] = [
+      { open: 'queued' },
+      { open: { held: 'running' } },
+      { open: 'retrying' },
+      'succeeded',
+    ];
     const change = fc.record({ task: fc.nat(8), state: fc.nat(3), queuedAt: fc.nat(1_000), holding: fc.nat(3) });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
@@ -113,7 +122,11 @@ describe('dispatcher', () => {
           const view = taskView(`t-0-${task}`, states[state]!, undefined, queuedAt);
           last.set(`task/t-0-${task}`, view);
           folded.observe(`task/t-0-${task}`, view);
-          const agent = agentView('a-0-x', 4, Array.from({ length: holding }, (_, index) => `t-0-${index}`));
+          const agent = agentView(
+            'a-0-x',
+            4,
+            Array.from({ length: holding }, (_, index) => `t-0-${index}`),
+          );
           last.set('agent/a-0-x', agent);
           folded.observe('agent/a-0-x', agent);
         }
@@ -143,10 +156,24 @@ describe('dispatcher', () => {
     dispatcher.observe('agent/a-0-x', agentView('a-0-x', 2, []));
     dispatcher.observe('task/t-0-1', taskView('t-0-1', { open: 'queued' }, undefined, 1));
     dispatcher.observe('task/t-0-2', taskView('t-0-2', { open: 'queued' }, undefined, 2));
-    expect(dispatcher.decide(0, (address) => address !== 'task/t-0-1', () => 'token')).toEqual([]);
+    expect(
+      dispatcher.decide(
+        0,
+        (address) => address !== 'task/t-0-1',
+        () => 'token',
+      ),
+    ).toEqual([]);
     expect(dispatcher.more()).toBe(true);
     expect(dispatcher.candidates(0)).toEqual(['task/t-0-1', 'task/t-0-2']);
-    expect(dispatcher.decide(0, () => true, () => 'token').map(({ to }) => to)).toEqual(['task/t-0-1', 'task/t-0-2']);
+    expect(
+      dispatcher
+        .decide(
+          0,
+          () => true,
+          () => 'token',
+        )
+        .map(({ to }) => to),
+    ).toEqual(['task/t-0-1', 'task/t-0-2']);
     expect(dispatcher.more()).toBe(false);
   });
 
@@ -157,7 +184,11 @@ describe('dispatcher', () => {
     for (let second = 0; second <= 60; second++) {
       const id = `t-0-new${second}`;
       dispatcher.observe(`task/${id}`, taskView(id, { open: 'queued' }, undefined, second * 1_000, 3));
-      const [first] = dispatcher.decide(second * 1_000, () => true, () => 'token');
+      const [first] = dispatcher.decide(
+        second * 1_000,
+        () => true,
+        () => 'token',
+      );
       if (first!.to === 'task/t-0-old') {
         expect(second * 1_000).toBeLessThanOrEqual(3 * ageingMsPerPriorityStep + 1_000);
         return;

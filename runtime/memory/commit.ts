@@ -1,0 +1,83 @@
+/** Makes one commit true in a `MemoryWorld`, in the order of the Redis adapter. */
+import { limits } from '../../config/limits.ts';
+import type { Commit } from '../ports.ts';
+import type { Position } from '../protocol/journal.ts';
+import { agentGroup, runtimeGroup } from '../protocol/keys.ts';
+import type { MemoryWorld } from './world.ts';
+
+type Append = readonly [key: string, fields: readonly string[]];
+
+/** Returns the position of the journal entry, if there is one. */
+export function appendCommit(world: MemoryWorld, shard: number, commit: Commit): Position | undefined {
+  // What could throw comes first, so that nothing is written by a commit that cannot be written whole (R1).
+  const appends = streamEntries(world, shard, commit);
+  const replies = replyEntries(world, shard, commit);
+  const keys = world.space.shard(shard);
+  const record = world.shard(shard);
+
+  for (const mailbox of commit.mailboxesOpened) {
+    record.mailboxes.add(mailbox);
+    world.stream(world.space.inbox(shard, mailbox)).createGroup(agentGroup);
+    world.stream(world.space.outbox(shard, mailbox)).createGroup(runtimeGroup);
+  }
+  for (const [address, text] of commit.snapshots) {
+    if (text === null) record.snapshots.delete(address);
+    else record.snapshots.set(address, text);
+  }
+  for (const [key, dueMs] of commit.timersSet) record.timers.set(key, dueMs);
+  for (const key of commit.timersCleared) record.timers.clear(key);
+  for (const [target, number] of commit.sent) record.sent.set(target, number);
+  for (const [source, taken] of commit.relayed) record.relayed.set(source, taken);
+  world.find(keys.setAside)?.delete(commit.redriven);
+  for (const [key, fields] of appends) world.append(key, fields);
+  const journal = commit.journal === undefined ? undefined : world.append(keys.journal, ['entry', commit.journal]);
+  for (const [key, fields] of replies) {
+    world.append(key, fields);
+    const stream = world.stream(key);
+    stream.trimTo(limits.repliesKeepEntries);
+    stream.expiresMs = world.system.now() + limits.repliesExpireMs;
+  }
+  for (const [source, ids] of commit.acks) {
+    const stream = world.find(source === 'commands' ? keys.commands : world.space.outbox(shard, source.outbox));
+    stream?.acknowledge(runtimeGroup, ids);
+    stream?.delete(ids);
+  }
+  for (const mailbox of commit.mailboxesClosed) {
+    world.remove(world.space.inbox(shard, mailbox));
+    world.remove(world.space.outbox(shard, mailbox));
+    record.mailboxes.delete(mailbox);
+  }
+  return journal;
+}
+
+function streamEntries(world: MemoryWorld, shard: number, commit: Commit): Append[] {
+  const keys = world.space.shard(shard);
+  const appends: Append[] = [];
+  for (const [mailbox, messages] of commit.posts)
+    for (const message of messages)
+      appends.push([world.space.inbox(shard, mailbox), Object.entries(message).flat().map(String)]);
+  for (const { shard: target, number, envelope } of commit.outbound)
+    appends.push([
+      keys.outbound,
+      ['shard', String(target), 'number', String(number), 'envelope', JSON.stringify(envelope)],
+    ]);
+  for (let from = 0; from < commit.deferred.length; from += limits.batchEnvelopesMax) {
+    const part = commit.deferred.slice(from, from + limits.batchEnvelopesMax);
+    appends.push([keys.commands, ['derived', JSON.stringify(part)]]);
+  }
+  for (const envelope of commit.deferredApart)
+    appends.push([keys.commands, ['derived', JSON.stringify([envelope])]]);
+  for (const { source, entry, reason, detail, fields } of commit.setAside)
+    appends.push([
+      keys.setAside,
+      ['source', source, 'entry', entry, 'reason', reason, 'detail', detail, 'fields', fields],
+    ]);
+  return appends;
+}
+
+function replyEntries(world: MemoryWorld, shard: number, commit: Commit): Append[] {
+  return commit.replies.map(({ recipient, request, outcomes }) => [
+    world.space.replies(shard, recipient),
+    ['request', request, 'outcomes', JSON.stringify(outcomes)],
+  ]);
+}
