@@ -79,6 +79,9 @@ export const limits = {
   repliesKeepEntries: 10_000,
   repliesExpireMs: 600_000,
 
+  /** Journal entries that the API's follower takes in one read, and its pause after a failed one. */
+  followEntriesMax: 200,
+  followRetryMs: 200,
   /** How long the API waits for the outcome of a command before it answers 202. */
   replyWaitMs: 3_000,
   /** Longest `Prefer: wait`, in seconds. */

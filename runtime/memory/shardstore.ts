@@ -68,11 +68,10 @@ export class MemoryShardStore implements ShardStore {
     // As an answer from a server would: a shard that always has something to do must not starve everybody else.
     await this.#world.system.sleep(0);
     const sources = this.#sources(lease.shard, mailboxes);
-    return this.#world.look([...sources.keys()], Math.max(1, blockMs), () =>
-      this.#repair(lease.shard, mailboxes)
-        ? []
-        : this.#entries(sources, (stream) => stream.readNew(runtimeGroup, lease.owner, count)),
-    );
+    return this.#world.look([...sources.keys()], Math.max(1, blockMs), () => {
+      this.#repair(lease.shard, mailboxes);
+      return this.#entries(sources, (stream) => stream.readNew(runtimeGroup, lease.owner, count));
+    });
   }
 
   claim(lease: Lease, mailboxes: readonly string[], count: number): Promise<Entry[]> {
@@ -189,19 +188,13 @@ export class MemoryShardStore implements ShardStore {
     );
   }
 
-  /** Makes streams and groups that are not there; returns whether there were such. */
-  #repair(shard: number, mailboxes: readonly string[]): boolean {
+  /** Makes streams and groups that are not there. */
+  #repair(shard: number, mailboxes: readonly string[]): void {
     const { space } = this.#world;
-    const missing: [key: string, group: string][] = [];
-    const need = (key: string, group: string): void => {
-      if (!this.#world.find(key)?.hasGroup(group)) missing.push([key, group]);
-    };
-    need(space.shard(shard).commands, runtimeGroup);
+    this.#world.stream(space.shard(shard).commands).createGroup(runtimeGroup);
     for (const mailbox of mailboxes) {
-      need(space.outbox(shard, mailbox), runtimeGroup);
-      need(space.inbox(shard, mailbox), agentGroup);
+      this.#world.stream(space.outbox(shard, mailbox)).createGroup(runtimeGroup);
+      this.#world.stream(space.inbox(shard, mailbox)).createGroup(agentGroup);
     }
-    for (const [key, group] of missing) this.#world.stream(key).createGroup(group);
-    return missing.length > 0;
   }
 }

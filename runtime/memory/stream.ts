@@ -117,6 +117,10 @@ export class Stream {
     return `${ms}-${Number(number) + 1}`;
   }
 
+  toJSON(): unknown {
+    return { entries: this.#entries, groups: this.#groups, last: this.#last };
+  }
+
   #group(name: string): Group {
     const group = this.#groups.get(name);
     if (!group) throw new Error(`the stream has no group ${name}; it has ${[...this.#groups.keys()].join(', ') || 'none'}`);

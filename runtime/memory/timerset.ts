@@ -27,6 +27,10 @@ export class TimerSet {
     return this.#order.slice(0, count);
   }
 
+  toJSON(): unknown {
+    return this.#order;
+  }
+
   /** Index of the first timer that is not before the given one. */
   #place({ key, dueMs }: Timer): number {
     let low = 0;

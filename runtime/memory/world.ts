@@ -90,6 +90,16 @@ export class MemoryWorld {
     return position;
   }
 
+  /** Everything that is kept, as text by key: equal worlds give equal texts. */
+  contents(): Map<string, string> {
+    const contents = new Map<string, string>();
+    for (const [shard, record] of this.#shards)
+      for (const [part, value] of Object.entries(record)) contents.set(`${part} of shard ${shard}`, textOf(value));
+    for (const key of this.#streams.keys()) contents.set(key, textOf(this.find(key)));
+    contents.set('members', textOf(this.members));
+    return contents;
+  }
+
   /** Looks until it finds something, or until `blockMs` have passed; looks again whenever one of the streams grows. */
   async look<T>(keys: readonly string[], blockMs: number, find: () => T[]): Promise<T[]> {
     const endMs = this.system.monotonicMs() + blockMs;
@@ -103,4 +113,8 @@ export class MemoryWorld {
       this.#waiting.delete(waiting);
     }
   }
+}
+
+function textOf(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => (part instanceof Map || part instanceof Set ? [...part] : part)) ?? '';
 }

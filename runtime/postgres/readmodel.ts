@@ -4,6 +4,9 @@ import type { Pool } from './pool.ts';
 
 const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
 
+/** The last moment of a JavaScript date. PostgreSQL ends later, but does not begin as early as a date can be asked for. */
+const timeMsMax = 8.64e15;
+
 const taskColumns = `id, type, tenant, status, priority, parameters, result, error, reason, agent, attempt, progress,
   ${ms('created_at')} AS "createdAt", ${ms('started_at')} AS "startedAt", ${ms('finished_at')} AS "finishedAt",
   ${ms('updated_at')} AS "updatedAt", revision::float8 AS revision`;
@@ -25,9 +28,9 @@ export class PostgresReadModel implements ReadModel {
     if (filter.tenant !== undefined) where.add('tenant = ?', filter.tenant);
     if (filter.agent !== undefined) where.add('agent = ?', filter.agent);
     if (filter.createdAfter !== undefined)
-      where.add('created_at >= to_timestamp(?::float8 / 1000.0)', filter.createdAfter);
+      where.add('created_at >= to_timestamp(?::float8 / 1000.0)', Math.max(0, filter.createdAfter));
     if (filter.createdBefore !== undefined)
-      where.add('created_at < to_timestamp(?::float8 / 1000.0)', filter.createdBefore);
+      where.add('created_at < to_timestamp(?::float8 / 1000.0)', Math.max(0, filter.createdBefore));
     if (filter.text !== undefined) {
       const pattern = `%${filter.text.replaceAll(/[\\%_]/g, '\\$&')}%`;
       where.add("(id ILIKE ? OR error->>'message' ILIKE ?)", pattern, pattern);
@@ -145,7 +148,8 @@ function decodeCursor(cursor: string, list: string): [number, string] | undefine
   const fits =
     name === list &&
     typeof number === 'number' &&
-    Math.abs(number) < 8.64e15 &&
+    number >= 0 &&
+    number < timeMsMax &&
     typeof text === 'string' &&
     /^[\w.~-]{1,160}$/.test(text);
   return fits ? [number, text] : undefined;

@@ -1,0 +1,92 @@
+/** History and lists in the memory of one process: the rows that the PostgreSQL adapter would have. */
+import type { PositionedEntry, ProjectionStore } from '../ports.ts';
+import { stateText } from '../protocol/envelope.ts';
+import { parseAddress } from '../protocol/ids.ts';
+import { positionStart, type JournalRecord, type Position } from '../protocol/journal.ts';
+import type { Projection } from '../protocol/projection.ts';
+import { transitionOf, type Transition } from './transition.ts';
+
+/** Columns of a projection, and beside them `id`, `shard`, `updated_at` and `revision`. Times in ms since 1970. */
+export type Row = Record<string, unknown>;
+
+export class MemoryProjectionStore implements ProjectionStore {
+  readonly #projections: ReadonlyMap<string, Projection>;
+  readonly #watermarks = new Map<number, Position>();
+  readonly #tables = new Map<string, Map<string, Row>>();
+  /** Actor -> its records, in order of the journal. */
+  readonly #transitions = new Map<string, Transition[]>();
+
+  constructor(projections: readonly Projection[]) {
+    this.#projections = new Map(projections.map((projection) => [projection.definition, projection]));
+  }
+
+  get watermarks(): ReadonlyMap<number, Position> {
+    return this.#watermarks;
+  }
+
+  /** Rows of a table by their id. */
+  table(name: string): Map<string, Row> {
+    let table = this.#tables.get(name);
+    if (!table) this.#tables.set(name, (table = new Map()));
+    return table;
+  }
+
+  transitions(actor: string): readonly Transition[] {
+    return this.#transitions.get(actor) ?? [];
+  }
+
+  watermark(shard: number): Promise<Position> {
+    return Promise.resolve(this.#watermarks.get(shard) ?? positionStart);
+  }
+
+  /** Quarantines nothing: there is no text that memory cannot hold. */
+  async apply(
+    shard: number,
+    from: Position,
+    entries: readonly PositionedEntry[],
+  ): Promise<{ applied: number; quarantined: number } | { conflict: Position }> {
+    const last = entries.at(-1);
+    if (!last) return { applied: 0, quarantined: 0 };
+    const present = await this.watermark(shard);
+    if (present !== from) return { conflict: present };
+    let applied = 0;
+    for (const { entry } of entries)
+      for (const [ordinal, record] of entry.records.entries()) {
+        this.#keep(transitionOf(shard, entry, ordinal, record));
+        if (record.outcome === undefined) this.#patch(shard, record, entry.at);
+        applied++;
+      }
+    this.#watermarks.set(shard, last.position);
+    return { applied, quarantined: 0 };
+  }
+
+  #keep(transition: Transition): void {
+    const known = this.#transitions.get(transition.actor);
+    if (!known) this.#transitions.set(transition.actor, [transition]);
+    else if (!known.some(({ row }) => row.position === transition.row.position)) known.push(transition);
+  }
+
+  #patch(shard: number, record: JournalRecord, at: number): void {
+    const { actor, revision, state } = record;
+    const parts = parseAddress(actor);
+    if (!parts) return;
+    const projection = this.#projections.get(parts.definition);
+    if (!projection) {
+      const row = { id: actor, shard, definition: parts.definition, state: stateText(state), updated_at: at, revision };
+      this.table('actors').set(actor, row);
+      return;
+    }
+    const table = this.table(projection.table);
+    const known = table.get(parts.id);
+    // A row that should be there and is not was never begun: its first record did not come.
+    if (!known && revision !== 1) return;
+    const row: Row =
+      !known || revision === 1
+        ? Object.fromEntries(Object.keys(projection.columns).map((column) => [column, null]))
+        : { ...known };
+    // What is kept is a copy, as from a database: the record and its reader share no object.
+    for (const [column, value] of Object.entries(structuredClone(projection.patch(record, at))))
+      row[column] = projection.columns[column] === 'counter' ? Number(row[column] ?? 0) + Number(value) : (value ?? null);
+    table.set(parts.id, Object.assign(row, { id: parts.id, shard, updated_at: at, revision }));
+  }
+}

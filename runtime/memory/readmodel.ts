@@ -1,0 +1,115 @@
+/** Lists, searches and history over a `MemoryProjectionStore`: the answers that PostgreSQL would give. */
+import type { AgentRow, HistoryRow, Page, ReadModel, TaskFilter, TaskRow } from '../readmodel.ts';
+import { decodeCursor, encodeCursor, type Place } from './cursor.ts';
+import type { MemoryProjectionStore, Row } from './projection.ts';
+
+export class MemoryReadModel implements ReadModel {
+  readonly #store: MemoryProjectionStore;
+
+  constructor(store: MemoryProjectionStore) {
+    this.#store = store;
+  }
+
+  async tasks(filter: TaskFilter, limit: number, cursor: string | undefined): Promise<Page<TaskRow>> {
+    const from = cursor === undefined ? undefined : decodeCursor(cursor, 'tasks', ['number', 'string']);
+    if (cursor !== undefined && !from) return 'bad-cursor';
+    const place = (row: TaskRow) => [row.createdAt, row.id];
+    const rows = this.#tasks()
+      .filter((row) => matches(row, filter) && (!from || compare(place(row), from) < 0))
+      .sort((left, right) => compare(place(right), place(left)));
+    return page(rows, limit, (row) => ['tasks', row.createdAt, row.id]);
+  }
+
+  async task(id: string): Promise<TaskRow | undefined> {
+    const row = this.#store.table('tasks').get(id);
+    return row && named<TaskRow>(row);
+  }
+
+  async history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>> {
+    const from = cursor === undefined ? undefined : decodeCursor(cursor, 'history', ['number', 'number', 'number']);
+    if (cursor !== undefined && !from) return 'bad-cursor';
+    const rows = this.#store
+      .transitions(actor)
+      .filter(({ place }) => !from || compare(place, from) > 0)
+      .sort((left, right) => compare(left.place, right.place));
+    const found = page(rows, limit, ({ place }) => ['history', ...place]);
+    return found === 'bad-cursor' ? found : { ...found, rows: found.rows.map(({ row }) => structuredClone(row)) };
+  }
+
+  async agents(limit: number, cursor: string | undefined): Promise<Page<AgentRow>> {
+    const from = cursor === undefined ? undefined : decodeCursor(cursor, 'agents', ['string']);
+    if (cursor !== undefined && !from) return 'bad-cursor';
+    const rows = this.#agents()
+      .filter((row) => !from || compare([row.id], from) > 0)
+      .sort((left, right) => compare([left.id], [right.id]));
+    return page(rows, limit, (row) => ['agents', row.id]);
+  }
+
+  async agent(id: string): Promise<AgentRow | undefined> {
+    const row = this.#store.table('agents').get(id);
+    return row && named<AgentRow>(row);
+  }
+
+  async counts(tenant?: string): Promise<{ tasks: Record<string, number>; agents: Record<string, number> }> {
+    return {
+      tasks: byStatus(this.#tasks().filter((row) => tenant === undefined || row.tenant === tenant)),
+      agents: byStatus(this.#agents()),
+    };
+  }
+
+  async watermarks(): Promise<Record<string, string>> {
+    return Object.fromEntries(this.#store.watermarks);
+  }
+
+  #tasks(): TaskRow[] {
+    return [...this.#store.table('tasks').values()].map((row) => named<TaskRow>(row));
+  }
+
+  #agents(): AgentRow[] {
+    return [...this.#store.table('agents').values()].map((row) => named<AgentRow>(row));
+  }
+}
+
+/** The row under the names of the read model: `created_at` is `createdAt`. The shard is part of the id already. */
+function named<T extends TaskRow | AgentRow>(row: Row): T {
+  const { shard: _, ...shown } = row;
+  const members = Object.entries(structuredClone(shown));
+  return Object.fromEntries(
+    members.map(([column, value]) => [column.replaceAll(/_(.)/g, (_all, letter: string) => letter.toUpperCase()), value]),
+  ) as unknown as T;
+}
+
+function matches(row: TaskRow, filter: TaskFilter): boolean {
+  const same = (['status', 'type', 'tenant', 'agent'] as const).every(
+    (column) => filter[column] === undefined || row[column] === filter[column],
+  );
+  const { createdAfter = -Infinity, createdBefore = Infinity } = filter;
+  return same && row.createdAt >= createdAfter && row.createdAt < createdBefore && mentions(row, filter.text);
+}
+
+function mentions(row: TaskRow, text: string | undefined): boolean {
+  if (text === undefined) return true;
+  const message = row.error?.['message'];
+  const texts = [row.id, typeof message === 'string' ? message : ''];
+  return texts.some((part) => part.toLowerCase().includes(text.toLowerCase()));
+}
+
+function compare(left: readonly (string | number)[], right: readonly (string | number)[]): number {
+  for (const [index, part] of left.entries()) {
+    const other = right[index]!;
+    if (part !== other) return part < other ? -1 : 1;
+  }
+  return 0;
+}
+
+function page<T>(rows: readonly T[], limit: number, placeOf: (row: T) => Place): Page<T> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  return { rows: shown, next: rows.length > limit && last ? encodeCursor(placeOf(last)) : undefined };
+}
+
+function byStatus(rows: readonly { status: string }[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { status } of rows) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}
