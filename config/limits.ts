@@ -94,6 +94,9 @@ export const limits = {
   sseClientsMax: 500,
   sseHeartbeatMs: 15_000,
   sseTicketTtlMs: 60_000,
+  /** Journal entries that wait while a stream catches up, and bytes that a client may leave unread. */
+  sseHeldEntriesMax: 10_000,
+  sseBufferedBytesMax: 1024 * 1024,
   requestTimeoutMs: 30_000,
   tokenLifetimeSecondsMax: 366 * 24 * 3600,
   tokenLengthMax: 8_192,

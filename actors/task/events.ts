@@ -12,10 +12,12 @@ export const name = z
   .max(limits.nameLengthMax)
   .refine(isName, 'is a letter followed by letters, digits, ".", "_" or "-"');
 
+/** Any JSON. Not `z.json()`: it was parsed from JSON already, and a recursive schema cannot be compiled. */
 const payload = z
-  .json()
+  .unknown()
+  .refine((value) => value !== undefined, 'is missing')
   .refine(
-    (value) => !exceedsBytes(JSON.stringify(value), limits.payloadBytesMax),
+    (value) => value === undefined || !exceedsBytes(JSON.stringify(value), limits.payloadBytesMax),
     `is larger than ${limits.payloadBytesMax} bytes as JSON`,
   );
 

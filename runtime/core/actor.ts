@@ -68,7 +68,8 @@ export function freeze(actor: Actor): string {
   return JSON.stringify(stored);
 }
 
-export type Thawed = { ok: true; actor: Actor } | { ok: false; reason: 'unknown-version' | 'unreadable'; detail: string };
+export type Thawed =
+  { ok: true; actor: Actor } | { ok: false; reason: 'unknown-version' | 'unreadable'; detail: string };
 
 /** Restores an actor. A snapshot of another version is lifted by the definition's migrations, or reported, never guessed. */
 export function thaw(definition: LoadedDefinition, address: Address, text: string): Thawed {
@@ -85,23 +86,13 @@ export function thaw(definition: LoadedDefinition, address: Address, text: strin
         };
       stored = migrate(stored);
     }
-    const historyValue: Record<string, unknown[]> = {};
-    for (const key in stored.history)
-      historyValue[key] = stored.history[key]!.map((id) => definition.stateNodes.get(id)).filter((node) => node);
-    const snapshot = definition.machine.resolveState({
-      value: stored.state,
-      context: stored.context,
-      status: stored.status ?? 'active',
-      output: stored.output,
-      historyValue,
-    } as never) as AnyMachineSnapshot;
     return {
       ok: true,
       actor: {
         definition,
         address,
         id: address.slice(definition.id.length + 1),
-        snapshot,
+        snapshot: definition.plan?.restore(stored.state, stored.context) ?? resolved(definition, stored),
         revision: stored.revision,
         since: stored.since,
         timers: stored.timers ?? noTimers,
@@ -111,4 +102,17 @@ export function thaw(definition: LoadedDefinition, address: Address, text: strin
   } catch (error) {
     return { ok: false, reason: 'unreadable', detail: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function resolved(definition: LoadedDefinition, stored: StoredActor): AnyMachineSnapshot {
+  const historyValue: Record<string, unknown[]> = {};
+  for (const key in stored.history)
+    historyValue[key] = stored.history[key]!.map((id) => definition.stateNodes.get(id)).filter((node) => node);
+  return definition.machine.resolveState({
+    value: stored.state,
+    context: stored.context,
+    status: stored.status ?? 'active',
+    output: stored.output,
+    historyValue,
+  } as never) as AnyMachineSnapshot;
 }

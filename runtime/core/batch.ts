@@ -179,18 +179,17 @@ class Batch {
   #decide(envelope: Envelope): Outcome {
     this.#steps++;
     const world = this.#world;
-    const target = parseAddress(envelope.to);
-    const definition = target && world.registry.get(target.definition);
-    if (!target || !definition)
-      return this.#setAsideEnvelope(envelope, 'unknown-definition', `no definition for ${envelope.to}`);
-    if (target.shard !== world.shard)
+    const actor = world.actors.get(envelope.to) ?? undefined;
+    const target = actor ? undefined : parseAddress(envelope.to);
+    const definition = actor ? actor.definition : target && world.registry.get(target.definition);
+    if (!definition) return this.#setAsideEnvelope(envelope, 'unknown-definition', `no definition for ${envelope.to}`);
+    if (target && target.shard !== world.shard)
       return this.#setAsideEnvelope(envelope, 'foreign-shard', `${envelope.to} does not live in shard ${world.shard}`);
     const unreadable = world.unreadable.get(envelope.to);
     if (unreadable !== undefined) {
       if (envelope.origin === 'timer') this.#clearTimer(envelope);
       return this.#setAsideEnvelope(envelope, 'unreadable-actor', unreadable);
     }
-    const actor = world.actors.get(envelope.to) ?? undefined;
     if (
       actor &&
       envelope.origin === 'report' &&
@@ -379,6 +378,7 @@ class Batch {
   }
 
   #measure(before: Actor | undefined, after: Actor): void {
+    if (before && before.snapshot.value === after.snapshot.value) return;
     const from = before && stateText(stateOf(before));
     const to = stateText(stateOf(after));
     if (from === to) return;

@@ -5,12 +5,13 @@
  * handler (they would take what is not theirs), no empty handler (it would look like a refusal), context closed under JSON.
  */
 import type { AnyStateMachine, AnyStateNode } from 'xstate';
-import type * as z from 'zod';
+import * as z from 'zod';
 import { limits } from '../../config/limits.ts';
 import { isName, hash32 } from '../protocol/ids.ts';
 import type { MachineEvent } from '../protocol/envelope.ts';
 import type { JsonObject } from '../protocol/json.ts';
 import type { ActorView, StoredActor } from '../protocol/snapshot.ts';
+import { Plan } from './plan.ts';
 
 export type Recreation =
   /** The same request once more: answered with the present state. */
@@ -54,6 +55,8 @@ export interface Definition {
 export interface LoadedDefinition extends Definition {
   readonly versionTag: string;
   readonly stateNodes: ReadonlyMap<string, AnyStateNode>;
+  /** Its transitions worked out beforehand, where the machine allows it. */
+  readonly plan: Plan | undefined;
 }
 
 /** @throws Error naming the definition, the state and the rule, when the machine cannot be run durably */
@@ -68,12 +71,16 @@ export function loadDefinition(definition: Definition): LoadedDefinition {
     stateNodes.set(node.id, node);
     if (node.invoke.length > 0) fail(`state "${node.id}"`, 'invoke is not durable; use the effects "send" or "spawn"');
     for (const [type, transitions] of node.transitions) {
-      if (type.includes('*')) fail(`state "${node.id}"`, `the handler "${type}" would take every event; name the events`);
+      if (type.includes('*'))
+        fail(`state "${node.id}"`, `the handler "${type}" would take every event; name the events`);
       if (type.startsWith('xstate.') && !type.startsWith('xstate.after.') && !type.startsWith('xstate.done.state.'))
         fail(`state "${node.id}"`, `the event "${type}" is reserved`);
       for (const transition of transitions)
         if (!transition.target && transition.actions.length === 0 && !transition.reenter)
-          fail(`state "${node.id}"`, `the handler of "${type}" is empty: it would look like a refusal; give it an action`);
+          fail(
+            `state "${node.id}"`,
+            `the handler of "${type}" is empty: it would look like a refusal; give it an action`,
+          );
     }
     for (const child of Object.values(node.states)) visit(child);
   };
@@ -84,7 +91,11 @@ export function loadDefinition(definition: Definition): LoadedDefinition {
     if (type.startsWith('xstate.')) fail(`event "${type}"`, 'names that begin with "xstate." are reserved');
   // An endless `always` loop would otherwise hold the shard for ever (R10).
   definition.machine.options = { ...definition.machine.options, maxIterations: limits.microstepsMax };
-  return { ...definition, versionTag: `${definition.version}-${structuralHash(definition.machine)}`, stateNodes };
+  const versionTag = `${definition.version}-${structuralHash(definition.machine)}`;
+  const events: Record<string, z.ZodType<MachineEvent>> = {};
+  for (const [type, schema] of Object.entries(definition.events)) events[type] = z.compile(schema);
+  const input = z.compile(definition.input);
+  return { ...definition, input, events, versionTag, stateNodes, plan: Plan.of(definition.machine) };
 }
 
 /** Changes when states, transitions or their guards and targets change; not when a comment does. */

@@ -103,12 +103,11 @@ function create(definition: LoadedDefinition, envelope: Envelope, nowMs: number,
   if (parsed && !parsed.success) return refused('invalid-input', issueText(parsed.error.issues), []);
   const id = idOf(envelope);
   asked = [];
-  const snapshot = definition.machine.getInitialSnapshot(inertScope, {
-    ...(parsed ? parsed.data : input),
-    at: nowMs,
-    self: id,
-  }) as AnyMachineSnapshot;
-  if (snapshot.status === 'error') return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(snapshot.error) };
+  const given = stamped(parsed ? parsed.data : input, nowMs, id);
+  const snapshot = (definition.plan?.initial(given, inertScope) ??
+    definition.machine.getInitialSnapshot(inertScope, given)) as AnyMachineSnapshot;
+  if (snapshot.status === 'error')
+    return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(snapshot.error) };
   const base: Actor = {
     definition,
     address: envelope.to,
@@ -152,12 +151,17 @@ function advance(
 ): Decision {
   let taken: MachineEvent = event;
   if (isExternal(envelope)) {
-    if (actor.recent.includes(envelope.id)) return { outcome: 'duplicate', detail: `command ${envelope.id} was applied` };
+    if (actor.recent.includes(envelope.id))
+      return { outcome: 'duplicate', detail: `command ${envelope.id} was applied` };
     // Names such as `constructor` are no events of anybody.
     const schema = Object.hasOwn(definition.events, event.type) ? definition.events[event.type] : undefined;
     const allowed = schema && (envelope.origin === 'report') === (definition.reports?.includes(event.type) ?? false);
     if (!allowed && envelope.origin !== 'relay')
-      return refused('unknown-event', `"${event.type}" is no ${envelope.origin} of ${definition.id}`, legalEvents(actor));
+      return refused(
+        'unknown-event',
+        `"${event.type}" is no ${envelope.origin} of ${definition.id}`,
+        legalEvents(actor),
+      );
     if (schema) {
       const parsed = schema.safeParse(event);
       if (!parsed.success) return refused('invalid-event', issueText(parsed.error.issues), legalEvents(actor));
@@ -174,13 +178,12 @@ function advance(
   if (isDone(actor)) return refusedBy(definition, actor, event);
   asked = [];
   const before = actor.snapshot;
-  const snapshot = definition.machine.transition(
-    before,
-    { ...taken, at: nowMs, self: actor.id } as never,
-    inertScope,
-  ) as AnyMachineSnapshot;
+  const told = stamped(taken, nowMs, actor.id);
+  const snapshot = (definition.plan?.transition(before, told, inertScope) ??
+    definition.machine.transition(before, told as never, inertScope)) as AnyMachineSnapshot;
   if (snapshot === before && asked.length === 0) return refusedBy(definition, actor, event);
-  if (snapshot.status === 'error') return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(snapshot.error) };
+  if (snapshot.status === 'error')
+    return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(snapshot.error) };
   return settle(actor, snapshot, asSent, nowMs);
 }
 
@@ -229,7 +232,11 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
       case 'xstate.log':
         break;
       default:
-        return { outcome: 'faulted', reason: 'unknown-effect', detail: `the machine asks for "${type}", which is no effect` };
+        return {
+          outcome: 'faulted',
+          reason: 'unknown-effect',
+          detail: `the machine asks for "${type}", which is no effect`,
+        };
     }
   }
   if (effects.length > limits.effectsPerStepMax)
@@ -255,7 +262,16 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
   return {
     outcome: 'applied',
     effects,
-    actor: { ...actor, snapshot, revision: actor.revision + 1, since, timers: nextTimers, recent },
+    actor: {
+      definition: actor.definition,
+      address: actor.address,
+      id: actor.id,
+      snapshot,
+      revision: actor.revision + 1,
+      since,
+      timers: nextTimers,
+      recent,
+    },
   };
 }
 
@@ -318,4 +334,17 @@ function issueText(issues: readonly { path: readonly PropertyKey[]; message: str
 
 function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, limits.reasonLengthMax);
+}
+
+/** What a machine sees: member by member, because a spread of ever other shapes is many times slower. */
+function stamped<Given extends JsonObject>(
+  given: Given,
+  at: number,
+  self: string,
+): Given & { at: number; self: string } {
+  const whole: Record<string, unknown> = {};
+  for (const member in given) whole[member] = given[member];
+  whole['at'] = at;
+  whole['self'] = self;
+  return whole as Given & { at: number; self: string };
 }

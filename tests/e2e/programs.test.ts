@@ -19,7 +19,11 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-function start(program: string, args: readonly string[], env: Record<string, string> = {}): { child: ChildProcess; ended: Promise<Ended> } {
+function start(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): { child: ChildProcess; ended: Promise<Ended> } {
   const child = spawn(process.execPath, [join(projectRoot, '.build', program), ...args], {
     env: { ...process.env, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -38,9 +42,22 @@ beforeAll(async () => {
 });
 
 /** A server with its own data on free ports, once it is ready. */
-async function serve(data: string, more: readonly string[] = []): Promise<{ child: ChildProcess; ended: Promise<Ended>; api: string; metrics: string }> {
-  const settings = [`data.directory=${data}`, 'primary_server.port=0', 'metrics.port=0', 'primary_server.host=127.0.0.1', 'metrics.host=127.0.0.1', ...more];
-  const running = start('scripts/main.js', settings.flatMap((setting) => ['--set', setting]));
+async function serve(
+  data: string,
+  more: readonly string[] = [],
+): Promise<{ child: ChildProcess; ended: Promise<Ended>; api: string; metrics: string }> {
+  const settings = [
+    `data.directory=${data}`,
+    'primary_server.port=0',
+    'metrics.port=0',
+    'primary_server.host=127.0.0.1',
+    'metrics.host=127.0.0.1',
+    ...more,
+  ];
+  const running = start(
+    'scripts/main.js',
+    settings.flatMap((setting) => ['--set', setting]),
+  );
   const ready = await new Promise<{ api: string; metrics: string }>((resolve, reject) => {
     running.child.once('message', (message) => resolve(message as { api: string; metrics: string }));
     void running.ended.then(({ err }) => reject(new Error(err)));
@@ -57,8 +74,14 @@ describe('the demo', () => {
   test('works on a folder of texts, prints one JSON document and ends with 0', { timeout: 120_000 }, async () => {
     const input = join(folder, 'texts');
     mkdirSync(join(input, 'deep'), { recursive: true });
-    writeFileSync(join(input, 'one.md'), '# Rivers\n\nThe river flows to the sea. The sea is wide and the river is long.\n');
-    writeFileSync(join(input, 'deep', 'zwei.txt'), 'Der Fluss fließt durch das Tal. Die Menschen leben am Ufer und sie fischen.\n');
+    writeFileSync(
+      join(input, 'one.md'),
+      '# Rivers\n\nThe river flows to the sea. The sea is wide and the river is long.\n',
+    );
+    writeFileSync(
+      join(input, 'deep', 'zwei.txt'),
+      'Der Fluss fließt durch das Tal. Die Menschen leben am Ufer und sie fischen.\n',
+    );
     writeFileSync(join(input, 'leer.txt'), '');
     writeFileSync(join(input, 'no.bin'), 'ignored');
     const { code, out } = await start('scripts/demo/main.js', ['--once', '--json', '--input', input]).ended;
@@ -90,39 +113,51 @@ describe('the demo', () => {
 });
 
 describe('the server', () => {
-  test('starts with embedded servers and says so; keeps its tasks over a restart; a secret is made with mode 600', { timeout: 120_000 }, async () => {
-    const data = join(folder, 'site');
-    const first = await serve(data, ['logging.format=json']);
-    const admin = await token(data, '--scope', 'admin');
-    expect(statSync(join(data, 'secret')).mode & 0o777).toBe(0o600);
-    const call = async (api: string, path: string, init: RequestInit = {}): Promise<Record<string, unknown>> => {
-      const headers = { Authorization: `Bearer ${admin}`, 'Content-Type': 'application/json' };
-      return (await (await fetch(`${api}${path}`, { ...init, headers })).json()) as Record<string, unknown>;
-    };
-    const submitted = await call(first.api, '/api/v1/tasks', { method: 'POST', body: '{"type":"echo"}' });
-    expect(submitted['status']).toBe('queued');
-    const metrics = await (await fetch(first.metrics)).text();
-    expect(metrics).toMatch(/orchestrator_queue_tasks\{type="echo",site="primary"\} 1/);
-    expect(metrics).toMatch(/orchestrator_dependency_up\{service="postgres",site="primary"\} 1/);
-    first.child.kill('SIGTERM');
-    const { code, err } = await first.ended;
-    expect(code).toBe(0);
-    expect(err).toMatch(/embedded Redis started/);
-    expect(err).toMatch(/embedded PostgreSQL started/);
+  test(
+    'starts with embedded servers and says so; keeps its tasks over a restart; a secret is made with mode 600',
+    { timeout: 120_000 },
+    async () => {
+      const data = join(folder, 'site');
+      const first = await serve(data, ['logging.format=json']);
+      const admin = await token(data, '--scope', 'admin');
+      expect(statSync(join(data, 'secret')).mode & 0o777).toBe(0o600);
+      const call = async (api: string, path: string, init: RequestInit = {}): Promise<Record<string, unknown>> => {
+        const headers = { Authorization: `Bearer ${admin}`, 'Content-Type': 'application/json' };
+        return (await (await fetch(`${api}${path}`, { ...init, headers })).json()) as Record<string, unknown>;
+      };
+      const submitted = await call(first.api, '/api/v1/tasks', { method: 'POST', body: '{"type":"echo"}' });
+      expect(submitted['status']).toBe('queued');
+      const metrics = await (await fetch(first.metrics)).text();
+      expect(metrics).toMatch(/orchestrator_queue_tasks\{type="echo",site="primary"\} 1/);
+      expect(metrics).toMatch(/orchestrator_dependency_up\{service="postgres",site="primary"\} 1/);
+      first.child.kill('SIGTERM');
+      const { code, err } = await first.ended;
+      expect(code).toBe(0);
+      expect(err).toMatch(/embedded Redis started/);
+      expect(err).toMatch(/embedded PostgreSQL started/);
 
-    const second = await serve(data);
-    const task = await call(second.api, `/api/v1/tasks/${String(submitted['id'])}`);
-    expect(task).toMatchObject({ type: 'echo', status: 'queued' });
-    second.child.kill('SIGINT');
-    expect((await second.ended).code).toBe(0);
-  });
+      const second = await serve(data);
+      const task = await call(second.api, `/api/v1/tasks/${String(submitted['id'])}`);
+      expect(task).toMatchObject({ type: 'echo', status: 'queued' });
+      second.child.kill('SIGINT');
+      expect((await second.ended).code).toBe(0);
+    },
+  );
 
   test('a port that is taken is named with its setting', { timeout: 60_000 }, async () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
-    const settings = [`data.directory=${join(folder, 'taken')}`, `primary_server.port=${port}`, 'primary_server.host=127.0.0.1', 'metrics.enabled=false'];
-    const { code, err } = await start('scripts/main.js', settings.flatMap((setting) => ['--set', setting])).ended;
+    const settings = [
+      `data.directory=${join(folder, 'taken')}`,
+      `primary_server.port=${port}`,
+      'primary_server.host=127.0.0.1',
+      'metrics.enabled=false',
+    ];
+    const { code, err } = await start(
+      'scripts/main.js',
+      settings.flatMap((setting) => ['--set', setting]),
+    ).ended;
     other.close();
     expect(code).toBe(1);
     expect(err).toContain(`port ${port} on 127.0.0.1 is taken`);
