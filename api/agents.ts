@@ -2,27 +2,25 @@
 import { Router, type Request } from 'express';
 import * as z from 'zod';
 import { registerSchema } from '../actors/agent/events.ts';
-import { agentStatus } from '../actors/agent/status.ts';
+import { agentStatus, type AgentStatus } from '../actors/agent/status.ts';
 import { limits } from '../config/limits.ts';
 import type { Command } from '../runtime/protocol/envelope.ts';
-import { address, isId, makeId, parseAddress, shardOfLane } from '../runtime/protocol/ids.ts';
+import { address, isId, makeId, shardOfLane } from '../runtime/protocol/ids.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
 import { agentGroup, keyspace } from '../runtime/protocol/keys.ts';
 import type { ActorView } from '../runtime/protocol/snapshot.ts';
 import { allow, callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import type { ApiContext } from './context.ts';
+import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
 import { storedView } from './reading.ts';
-import { checked, idOf, limitOf, queryOf, traceOf } from './request.ts';
+import { checked, idOf, limitOf, nextLink, queryOf, traceOf } from './request.ts';
 import { agentOfRow, agentOfView } from './resources.ts';
-import { refuse } from './tasks.ts';
+import { pageOf } from './tasks.ts';
 
-/** Seconds that an agent has to send something in; the machine suspects it after three of them. */
+/** How often an agent has to send something; the machine suspects it after three intervals. */
 const heartbeatIntervalMs = 5_000;
-
-/** REST status -> event of the machine. */
-const statusEvents = { IDLE: 'resume', PAUSED: 'pause', DRAINING: 'drain', RETIRED: 'retire' } as const;
 
 export const statusSchema = z.strictObject({
   status: z
@@ -30,66 +28,70 @@ export const statusSchema = z.strictObject({
     .describe('IDLE resumes, DRAINING lets it finish and retires it.'),
 });
 
+/** What a PUT asks: the event of the machine, and the statuses in which it is already so. */
+const wanted: Record<z.infer<typeof statusSchema>['status'], { event: string; reached: readonly AgentStatus[] }> = {
+  IDLE: { event: 'resume', reached: ['IDLE', 'BUSY'] },
+  PAUSED: { event: 'pause', reached: ['PAUSED'] },
+  DRAINING: { event: 'drain', reached: ['DRAINING'] },
+  RETIRED: { event: 'retire', reached: ['RETIRED'] },
+};
+
 export function agentRoutes(context: ApiContext): Router {
   const router = Router();
+  const { shards } = context.site;
 
   router.post('/', allow('agents:register'), async (request, response) => {
     const { id: name, ...body } = checked(registerSchema, parseStrict((await readBody(request)).text));
-    const shard = shardOfLane(body.type, 0, context.site.shards);
+    const shard = shardOfLane(body.type, 0, shards);
     const id = agentId(name ?? context.system.ulid().toLowerCase(), shard);
     const to = address('agent', id);
     const input = { ...body, max_agents: context.site.maxAgents } as unknown as JsonObject;
-    const settled = admission(context, to);
-    const unlisten = await settled.listening;
-    try {
-      const outcomes = await context.commands.send(shard, [command(context, request, to, { input })]);
-      if (outcomes?.[0]) refuse(outcomes[0]);
-      const view = await settled.wait(id);
-      if (!view) throw new Problem('unavailable', 'the registration is under way; ask again', { retryAfterSeconds: 1 });
-      if (agentStatus(view.state) === 'RETIRED')
-        throw new Problem('max-agents', `max_agents (${context.site.maxAgents}) agents are registered`, {
-          remedy: 'retire one, or raise [orchestrator] max_agents',
-          state: view.state,
-        });
-      response
-        .status(201)
-        .location(`/api/v1/agents/${id}`)
-        .json(registrationOf(context, id, shard, view));
-    } finally {
-      unlisten();
-    }
+    const view = await admitted(context, shard, command(context, request, to, { input }), id);
+    if (agentStatus(view.state) === 'RETIRED')
+      throw new Problem('max-agents', `max_agents (${context.site.maxAgents}) agents are registered`, {
+        remedy: 'retire one, or raise [orchestrator] max_agents',
+        state: view.state,
+      });
+    response
+      .status(201)
+      .location(`/api/v1/agents/${id}`)
+      .json(registrationOf(context, id, shard, view));
   });
 
   router.get('/', allow('read'), async (request, response) => {
     const query = queryOf(request, ['limit', 'cursor']);
-    const page = await context.readModel.agents(limitOf(query), query.get('cursor'));
-    if (page === 'bad-cursor')
-      throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
-    response.json({ items: page.rows.map(agentOfRow), next: page.next ?? null });
+    const { rows, next } = pageOf(await context.readModel.agents(limitOf(query), query.get('cursor')));
+    if (next !== undefined) response.set('Link', nextLink('/api/v1/agents', query, next));
+    response.json({ items: rows.map(agentOfRow), next: next ?? null });
   });
 
   router.get('/:id', allow('read'), async (request, response) => {
-    const id = idOf(request, 'a');
-    const view = await storedView(context, 'agent', id);
-    const row = view ? undefined : await context.readModel.agent(id);
-    if (!view && !row) throw new Problem('not-found', `there is no agent ${id}`);
-    response.json(view ? agentOfView(view) : agentOfRow(row!));
+    const { id } = idOf(request, 'a', shards);
+    response.json(await agentNow(context, id));
   });
 
   router.put('/:id', allow('agents:control'), async (request, response) => {
-    const id = idOf(request, 'a');
+    const { id, shard } = idOf(request, 'a', shards);
     const { status } = checked(statusSchema, parseStrict((await readBody(request)).text));
-    const to = address('agent', id);
-    const outcomes = await context.commands.send(parseAddress(to)!.shard, [
-      command(context, request, to, { event: { type: statusEvents[status] } }),
-    ]);
-    const outcome = outcomes?.[0];
-    if (outcome) refuse(outcome);
-    const view = await storedView(context, 'agent', id);
-    response.status(outcome ? 200 : 202).json(view ? agentOfView(view) : { id, status });
+    const { event, reached } = wanted[status];
+    const told = command(context, request, address('agent', id), { event: { type: event } });
+    const [outcome] = (await context.commands.send(shard, [told])) ?? [];
+    // A PUT that is repeated, or asks for what is so, changes nothing and is no error.
+    const isSo =
+      outcome?.outcome === 'refused' && outcome.state !== undefined && reached.includes(agentStatus(outcome.state));
+    if (outcome && !isSo) refuse(outcome);
+    response.status(outcome ? 200 : 202).json(await agentNow(context, id));
   });
 
   return router;
+}
+
+async function agentNow(context: ApiContext, id: string): Promise<object> {
+  const view = await storedView(context, 'agent', id);
+  if (view) return agentOfView(view);
+  const row = await context.readModel.agent(id);
+  if (!row) throw new Problem('not-found', `there is no agent ${id}`);
+  return agentOfRow(row);
 }
 
 /** A caller may name the agent, or repeat the whole id that it got for that name. */
@@ -109,30 +111,32 @@ function command(
   return { id: context.system.ulid(), to, by: callerOf(request).subject, ...traceOf(request), ...what };
 }
 
-/** The fleet admits across shards: the answer is a later state of the agent. */
-function admission(
-  context: ApiContext,
-  to: Command['to'],
-): { listening: Promise<() => void>; wait: (id: string) => Promise<ActorView | undefined> } {
-  const changed = new AbortController();
-  const listening = context.follower.listen(({ entry }) => {
-    for (const record of entry.records)
-      if (record.actor === to && record.outcome === undefined && agentStatus(record.state) !== 'REGISTERING')
-        changed.abort();
+/**
+ * Registers and waits until the fleet, which may live in another shard, has answered.
+ * @throws Problem 503 when it has not in time: the registration goes on, and asking again is safe
+ */
+async function admitted(context: ApiContext, shard: number, register: Command, id: string): Promise<ActorView> {
+  const answered = new AbortController();
+  const unwatch = await context.follower.watch(register.to, (record) => {
+    if (record.outcome === undefined && agentStatus(record.state) !== 'REGISTERING') answered.abort();
   });
-  return {
-    listening,
-    wait: async (id) => {
-      await context.system.sleep(limits.replyWaitMs, changed.signal);
-      const view = await storedView(context, 'agent', id);
-      return view && agentStatus(view.state) !== 'REGISTERING' ? view : undefined;
-    },
-  };
+  try {
+    const [outcome] = (await context.commands.send(shard, [register])) ?? [];
+    if (outcome) refuse(outcome);
+    await context.system.sleep(limits.replyWaitMs, answered.signal);
+    const view = await storedView(context, 'agent', id);
+    if (view && agentStatus(view.state) !== 'REGISTERING') return view;
+  } finally {
+    unwatch();
+  }
+  throw new Problem('unavailable', 'the registration is under way, but was not admitted in time', {
+    remedy: 'register again under the same id',
+    retryAfterSeconds: 1,
+  });
 }
 
 function registrationOf(context: ApiContext, id: string, shard: number, view: ActorView): object {
   const keys = keyspace(context.site.keyPrefix);
-  const self = `/api/v1/agents/${id}`;
   return {
     id,
     generation: view.context['generation'],
@@ -146,6 +150,6 @@ function registrationOf(context: ApiContext, id: string, shard: number, view: Ac
       inbox: keys.inbox(shard, id),
       outbox: keys.outbox(shard, id),
     },
-    links: { self },
+    links: { self: `/api/v1/agents/${id}` },
   };
 }

@@ -4,11 +4,12 @@ import { limits } from '../config/limits.ts';
 import { agentRoutes } from './agents.ts';
 import { allow, authenticate } from './auth.ts';
 import type { ApiContext } from './context.ts';
-import { byTicket, eventRoutes, ticketRoute, Tickets } from './events.ts';
+import { eventRoutes } from './events.ts';
 import { openApiDocument } from './openapi.ts';
 import { setAsideRoutes, statusRoute } from './operations.ts';
 import { Problem, problemHandler } from './problem.ts';
 import { taskRoutes } from './tasks.ts';
+import { byTicket, ticketRoute, Tickets } from './tickets.ts';
 
 /** Address -> methods: what 405 names. */
 const methods: readonly [RegExp, readonly string[]][] = [
@@ -49,7 +50,7 @@ export function createApp(context: ApiContext): Express {
   });
 
   const tickets = new Tickets();
-  const withTicket = byTicket(tickets, () => context.system.now());
+  const withTicket = byTicket(tickets, context.auth);
   const withToken = authenticate(context.auth);
   app.use((request, response, next) => {
     if (withTicket(request)) next();

@@ -8,19 +8,29 @@ import { expressjwt } from 'express-jwt';
 import { limits } from '../config/limits.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { isObject } from '../runtime/protocol/json.ts';
+import { parseStrict } from './body.ts';
 import { Problem } from './problem.ts';
 import type { Scope } from './token.ts';
 
 export interface AuthSettings {
+  /** What verifies the signature: the secret of HS256, or the public key as PEM. */
   secret: string;
+  /** The one algorithm that is taken; HS256 when it is not given. */
+  algorithm?: SigningAlgorithm;
   issuer: string;
   audience: string;
+  /** Whether the token with this `jti` was called back. */
+  isRevoked?: (jti: string) => boolean;
   /** Milliseconds since 1970. */
   now: () => number;
 }
 
+export type SigningAlgorithm = 'HS256' | 'RS256' | 'ES256';
+
 export interface Caller {
   subject: string;
+  /** Names the token. */
+  tokenId: string | undefined;
   scopes: ReadonlySet<string>;
   /** Sees and submits only the tasks of this tenant. */
   tenant: string | undefined;
@@ -44,34 +54,33 @@ export function setCaller(request: Request, caller: Caller): void {
 export function authenticate(settings: AuthSettings): RequestHandler {
   const verify = expressjwt({
     secret: settings.secret,
-    algorithms: ['HS256'],
+    algorithms: [settings.algorithm ?? 'HS256'],
     issuer: settings.issuer,
     audience: settings.audience,
     clockTolerance: limits.clockSkewSeconds,
     getToken: bearerOf,
   });
   return (request, response, next) => {
-    const header = request.get('Authorization');
-    // express-jwt lets preflight requests pass; here nothing is served across origins, so they need a token too.
-    if (header === undefined) {
+    const refuse = (reason: string): void => {
       next(
-        new Problem('not-authenticated', 'there is no Authorization header', {
+        new Problem('not-authenticated', reason, {
+          where: 'Authorization',
           remedy: 'send Authorization: Bearer TOKEN',
         }),
       );
-      return;
-    }
+    };
+    const headers = request.headersDistinct['authorization'] ?? [];
+    if (headers.length !== 1)
+      return refuse(
+        headers.length === 0 ? 'there is no Authorization header' : 'there is more than one Authorization header',
+      );
     void Promise.resolve(
       verify(request, response, (error?: unknown) => {
-        if (error !== undefined) {
-          next(new Problem('not-authenticated', reasonOf(error)));
-          return;
-        }
+        if (error !== undefined) return refuse(reasonOf(error));
+        // express-jwt lets preflight requests pass unseen; nothing is served across origins, so they need a token too.
+        if (!('auth' in request)) return refuse('the token was not verified');
         const outcome = inspect(bearerOf(request) ?? '', settings);
-        if (typeof outcome === 'string') {
-          next(new Problem('not-authenticated', outcome));
-          return;
-        }
+        if (typeof outcome === 'string') return refuse(outcome);
         callers.set(request, outcome);
         next();
       }),
@@ -110,6 +119,12 @@ function reasonOf(error: unknown): string {
 const subjectPattern = /^[A-Za-z0-9][A-Za-z0-9@._:+-]{0,127}$/;
 const allowedHeader = new Set(['alg', 'typ', 'kid']);
 
+/** False once the token has expired or was revoked: long answers ask again while they last. */
+export function stillValid(caller: Caller, settings: AuthSettings): boolean {
+  if (caller.expiresAt <= settings.now() / 1000) return false;
+  return caller.tokenId === undefined || !settings.isRevoked?.(caller.tokenId);
+}
+
 /** What the signature does not say. Returns the caller, or why the token is refused. */
 export function inspect(token: string, settings: AuthSettings): Caller | string {
   const [rawHeader = '', rawPayload = ''] = token.split('.');
@@ -122,7 +137,7 @@ export function inspect(token: string, settings: AuthSettings): Caller | string 
   if (header['typ'] !== undefined && header['typ'] !== 'JWT') return 'the token is of another type than JWT';
   if (header['kid'] !== undefined) return 'the token names a key, and there is one key only';
   const now = settings.now() / 1000;
-  const { exp, iat, nbf, iss, aud, sub, scope, tenant } = payload;
+  const { exp, iat, nbf, iss, aud, sub, scope, tenant, jti } = payload;
   if (typeof exp !== 'number' || !Number.isInteger(exp) || exp < 0)
     return 'exp is missing or no whole number of seconds';
   if (exp > now + limits.tokenLifetimeSecondsMax) return `exp is further away than ${limits.tokenLifetimeSecondsMax} s`;
@@ -137,20 +152,19 @@ export function inspect(token: string, settings: AuthSettings): Caller | string 
     return 'sub is missing or no plain name';
   if (typeof scope !== 'string' || scope.length > 512) return 'scope is missing';
   if (tenant !== undefined && (typeof tenant !== 'string' || !isName(tenant))) return 'tenant is no name';
-  return { subject: sub, scopes: new Set(scope.split(' ')), tenant, expiresAt: exp };
+  if (jti !== undefined && (typeof jti !== 'string' || jti.length === 0 || jti.length > limits.nameLengthMax))
+    return 'jti is no name';
+  if (jti !== undefined && settings.isRevoked?.(jti)) return 'the token was revoked';
+  return { subject: sub, tokenId: jti, scopes: new Set(scope.split(' ')), tenant, expiresAt: exp };
 }
 
+/** As strict as a body: a parser that keeps the first of two equal members would read another token. */
 function decode(part: string): Record<string, unknown> | string {
-  const text = Buffer.from(part, 'base64url').toString('utf8');
-  let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    return 'is not JSON';
+    const value = parseStrict(Buffer.from(part, 'base64url').toString('utf8'));
+    return isObject(value) ? value : 'is no object';
+  } catch (error) {
+    if (error instanceof Problem) return error.message;
+    throw error;
   }
-  if (!isObject(value)) return 'is no object';
-  // A parser keeps the last of two equal members; another verifier may keep the first.
-  const names = [...text.matchAll(/"((?:[^"\\]|\\.)*)"\s*:/g)].map((match) => match[1]);
-  if (new Set(names).size !== names.length) return 'has a member twice';
-  return value;
 }

@@ -36,7 +36,8 @@ export async function readBody(request: Request): Promise<{ kind: BodyKind; text
   if (declared > limits.requestBytesMax) throw tooLarge();
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Leaving the loop must not destroy the request: the connection is still needed for the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     bytes += chunk.length;
     if (bytes > limits.requestBytesMax) throw tooLarge();
     chunks.push(chunk);
@@ -56,18 +57,33 @@ function tooLarge(): Problem {
 
 /** @throws Problem with the place of what is wrong */
 export function parseStrict(text: string): unknown {
+  if (text.trim() === '') throw new Problem('invalid-json', 'the body is empty');
   if (text.startsWith('\uFEFF')) throw new Problem('invalid-json', 'the body begins with a byte order mark');
   const bounds = scan(text);
-  if (bounds) throw new Problem('invalid-json', bounds);
+  if (bounds !== undefined) throw new Problem('invalid-json', bounds);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw new Problem('invalid-json', error instanceof Error ? error.message.slice(0, 200) : 'not JSON');
   }
-  const unsafe = storageProblem(value, { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax });
-  if (unsafe) throw new Problem('invalid-request', unsafe, { where: /^\/\S*/.exec(unsafe)?.[0] ?? '' });
+  if (!Array.isArray(value)) checkStorable(value, '');
+  else if (value.length > limits.batchEnvelopesMax)
+    throw new Problem(
+      'invalid-request',
+      `an array has at most ${limits.batchEnvelopesMax} items, this one ${value.length}`,
+    );
+  else for (const [index, item] of value.entries()) checkStorable(item, `/${index}`);
   return value;
+}
+
+function checkStorable(value: unknown, at: string): void {
+  const unsafe = storageProblem(value, { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax });
+  if (unsafe === undefined) return;
+  const path = /^\/\S*/.exec(unsafe)?.[0] ?? '';
+  throw new Problem('invalid-request', `${at}${path === '' && at !== '' ? ': ' : ''}${unsafe}`, {
+    where: `${at}${path}` || '/',
+  });
 }
 
 /** One look at the text before it is parsed: nesting, duplicate members, numbers that would lose digits. */
@@ -102,8 +118,11 @@ function scan(text: string): string | undefined {
     } else if (character === '}' || character === ']') {
       open.pop();
       expectName = false;
-    } else if (character === ',') expectName = open[open.length - 1] !== undefined;
-    else if (character === '-' || (character >= '0' && character <= '9')) {
+    } else if (character === ',') {
+      // The width is bounded for each item of a bulk submit, not for all of them together.
+      if (open.length === 1 && open[0] === undefined) members = 0;
+      expectName = open[open.length - 1] !== undefined;
+    } else if (character === '-' || (character >= '0' && character <= '9')) {
       const number = /[-+0-9.eE]+/y;
       number.lastIndex = index;
       const digits = number.exec(text)?.[0] ?? character;

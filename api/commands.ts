@@ -71,13 +71,12 @@ export class Commands implements Service {
     const request = String(this.#next++);
     const answered = new AbortController();
     try {
-      return await Promise.race([
-        new Promise<Outcome[]>((resolve, reject) => {
-          this.#waiting.set(request, { resolve });
-          publish({ recipient: this.#recipient, request }).catch(reject);
-        }),
-        this.#settings.system.sleep(waitMs, answered.signal).then(() => undefined),
-      ]);
+      const outcomes = new Promise<Outcome[]>((resolve) => {
+        this.#waiting.set(request, { resolve });
+      });
+      // Only what Redis has is accepted: the time to publish is bounded by its own deadline, not by the wait.
+      await publish({ recipient: this.#recipient, request });
+      return await Promise.race([outcomes, this.#settings.system.sleep(waitMs, answered.signal).then(() => undefined)]);
     } finally {
       answered.abort();
       this.#waiting.delete(request);
@@ -101,7 +100,7 @@ export class Commands implements Service {
         }
       } catch (error) {
         if (!(error instanceof Unavailable)) log.error({ error: String(error) }, 'reading replies failed');
-        await system.sleep(200, this.#stopping.signal);
+        await system.sleep(limits.followRetryMs, this.#stopping.signal);
       }
     }
   }

@@ -1,82 +1,65 @@
 /**
- * Server-sent events from the journals. The id of an event says where it stands in each shard, so a client that comes back
- * with Last-Event-ID misses nothing that the journals still hold; when they do not, the stream says so first.
+ * Server-sent events from the journals. A client that comes back with Last-Event-ID misses nothing that the journals
+ * still hold; where they do not hold it any more, the stream says so first with an event `gap`.
  */
-import { randomBytes } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
-import { agentStatus } from '../actors/agent/status.ts';
 import { settledStatuses, taskStatus } from '../actors/task/status.ts';
 import { limits } from '../config/limits.ts';
 import type { PositionedEntry } from '../runtime/ports.ts';
-import { stateText } from '../runtime/protocol/envelope.ts';
 import { address } from '../runtime/protocol/ids.ts';
-import { comparePositions, isPosition, type JournalRecord, type Position } from '../runtime/protocol/journal.ts';
-import { allow, callerOf, setCaller, type Caller } from './auth.ts';
+import { comparePositions, positionStart, type JournalRecord, type Position } from '../runtime/protocol/journal.ts';
+import { allow, callerOf, stillValid } from './auth.ts';
 import type { ApiContext } from './context.ts';
+import { eventId, parseEventId } from './eventid.ts';
 import { Problem } from './problem.ts';
 import { readTask } from './reading.ts';
 import { idOf, queryOf } from './request.ts';
-
-/** One-time tickets: a browser's EventSource sends no headers, and a token does not belong into an address. */
-export class Tickets {
-  readonly #tickets = new Map<string, { caller: Caller; expiresAtMs: number }>();
-
-  issue(caller: Caller, nowMs: number): { ticket: string; expires_in: number } {
-    for (const [ticket, { expiresAtMs }] of this.#tickets) if (expiresAtMs <= nowMs) this.#tickets.delete(ticket);
-    if (this.#tickets.size >= limits.sseClientsMax)
-      throw new Problem('too-many-streams', 'too many tickets wait to be used', { retryAfterSeconds: 60 });
-    const ticket = randomBytes(24).toString('base64url');
-    this.#tickets.set(ticket, { caller, expiresAtMs: nowMs + limits.sseTicketTtlMs });
-    return { ticket, expires_in: limits.sseTicketTtlMs / 1000 };
-  }
-
-  redeem(ticket: string, nowMs: number): Caller | undefined {
-    const found = this.#tickets.get(ticket);
-    this.#tickets.delete(ticket);
-    return found && found.expiresAtMs > nowMs ? found.caller : undefined;
-  }
-}
+import { statusOfRecord, transitionResource } from './resources.ts';
 
 interface Filter {
-  actor?: string;
-  type?: string;
+  /** Addresses; an event of any of them passes. */
+  actors?: ReadonlySet<string>;
+  definition?: string;
   status?: string;
+  /** The one shard that has to be followed, where the filter names one actor. */
+  shard?: number;
   /** Ends the stream when this task is settled. */
-  untilSettled?: boolean;
+  untilSettled?: string;
 }
 
 export function eventRoutes(context: ApiContext): Router {
   const router = Router();
   let open = 0;
 
-  const stream = async (request: Request, response: Response, filter: Filter): Promise<void> => {
+  const serve = async (request: Request, response: Response, filter: Filter): Promise<void> => {
     if (open >= limits.sseClientsMax)
       throw new Problem('too-many-streams', `at most ${limits.sseClientsMax} streams`, { retryAfterSeconds: 5 });
     open++;
     try {
-      await follow(context, request, response, filter);
+      await new EventStream(context, request, response, filter).run();
     } finally {
       open--;
     }
   };
 
   router.get('/tasks/:id/events', allow('read'), async (request, response) => {
-    const id = idOf(request, 't');
+    const { id, shard } = idOf(request, 't', context.site.shards);
+    queryOf(request, ['ticket', 'last_event_id']);
     await readTask(context, id, callerOf(request));
-    queryOf(request, ['ticket']);
-    await stream(request, response, { actor: address('task', id), untilSettled: true });
+    await serve(request, response, { actors: new Set([address('task', id)]), shard, untilSettled: id });
   });
 
   router.get('/events', allow('read'), async (request, response) => {
-    const query = queryOf(request, ['definition', 'actor', 'status', 'ticket']);
+    const query = queryOf(request, ['definition', 'task', 'agent', 'status', 'ticket', 'last_event_id']);
     if (callerOf(request).tenant !== undefined)
       throw new Problem('not-allowed', 'a token of a tenant follows single tasks only', {
         remedy: 'use /api/v1/tasks/{id}/events',
       });
-    const [actor, type, status] = ['actor', 'definition', 'status'].map((name) => query.get(name));
-    await stream(request, response, {
-      ...(actor !== undefined && { actor }),
-      ...(type !== undefined && { type }),
+    const actors = ['task', 'agent'].flatMap((name) => (query.has(name) ? [address(name, query.get(name)!)] : []));
+    const [definition, status] = [query.get('definition'), query.get('status')];
+    await serve(request, response, {
+      ...(actors.length > 0 && { actors: new Set(actors) }),
+      ...(definition !== undefined && { definition }),
       ...(status !== undefined && { status }),
     });
   });
@@ -84,125 +67,133 @@ export function eventRoutes(context: ApiContext): Router {
   return router;
 }
 
-export function ticketRoute(context: ApiContext, tickets: Tickets): Router {
-  const router = Router();
-  router.post('/', allow('read'), (request, response) => {
-    response.status(201).json(tickets.issue(callerOf(request), context.system.now()));
-  });
-  return router;
-}
+/** One client's stream. */
+class EventStream {
+  readonly #context: ApiContext;
+  readonly #request: Request;
+  readonly #response: Response;
+  readonly #filter: Filter;
+  readonly #over = new AbortController();
+  readonly #seen = new Map<number, Position>();
+  /** What was committed while older events were still being sent. */
+  #held: PositionedEntry[] | undefined = [];
 
-/** Lets a request in by its ticket instead of a token. */
-export function byTicket(tickets: Tickets, now: () => number): (request: Request) => boolean {
-  return (request) => {
-    const ticket = typeof request.query['ticket'] === 'string' ? request.query['ticket'] : undefined;
-    if (ticket === undefined || request.method !== 'GET') return false;
-    const caller = tickets.redeem(ticket, now());
-    if (caller) setCaller(request, caller);
-    return caller !== undefined;
-  };
-}
+  constructor(context: ApiContext, request: Request, response: Response, filter: Filter) {
+    this.#context = context;
+    this.#request = request;
+    this.#response = response;
+    this.#filter = filter;
+  }
 
-async function follow(context: ApiContext, request: Request, response: Response, filter: Filter): Promise<void> {
-  const caller = callerOf(request);
-  const positions = parseEventId(request.get('Last-Event-ID'), context.site.shards);
-  const over = new AbortController();
-  request.once('close', () => over.abort());
-  response
-    .status(200)
-    .set({ 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store', 'X-Accel-Buffering': 'no' });
-  response.flushHeaders();
-  const live: PositionedEntry[] = [];
-  let replaying = positions !== undefined;
-  const seen = new Map<number, Position>(positions);
-  const send = ({ position, entry }: PositionedEntry): void => {
-    const last = seen.get(entry.shard);
-    if (last !== undefined && comparePositions(position, last) <= 0) return;
-    seen.set(entry.shard, position);
-    const id = eventId(seen);
+  async run(): Promise<void> {
+    const { follower, site } = this.#context;
+    const lastId =
+      this.#request.get('Last-Event-ID') ?? new URLSearchParams(this.#request.url.split('?')[1]).get('last_event_id');
+    const resumed = parseEventId(lastId ?? undefined, site.shards);
+    this.#response.once('close', () => this.#over.abort());
+    const listening = await follower.listen((entry) => this.#hear(entry));
+    try {
+      for (const [shard, position] of listening.from)
+        if (this.#filter.shard === undefined || shard === this.#filter.shard)
+          this.#seen.set(shard, resumed?.get(shard) ?? position);
+      this.#response.status(200).set({ 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' });
+      this.#response.flushHeaders();
+      if (this.#request.method === 'HEAD') return;
+      if (resumed) await this.#catchUp(resumed);
+      await this.#snapshot();
+      this.#release();
+      await this.#stay();
+    } finally {
+      listening.stop();
+      this.#response.end();
+    }
+  }
+
+  #hear(entry: PositionedEntry): void {
+    if (this.#filter.shard !== undefined && entry.entry.shard !== this.#filter.shard) return;
+    if (!this.#held) this.#send(entry);
+    else if (this.#held.push(entry) > limits.sseHeldEntriesMax) this.#over.abort();
+  }
+
+  #release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const entry of held) this.#send(entry);
+  }
+
+  #send({ position, entry }: PositionedEntry): void {
+    const last = this.#seen.get(entry.shard);
+    if (this.#over.signal.aborted || (last !== undefined && comparePositions(position, last) <= 0)) return;
+    this.#seen.set(entry.shard, position);
     for (const record of entry.records) {
-      if (!matches(record, filter)) continue;
-      const written = response.write(
-        `id: ${id}\nevent: transition\ndata: ${JSON.stringify(eventOf(record, entry.at))}\n\n`,
-      );
-      // A client that does not read must not fill the memory of the server; it comes back with its Last-Event-ID.
-      if (!written && response.writableLength > 1_048_576) over.abort();
-      if (filter.untilSettled && record.outcome === undefined && settledStatuses.has(taskStatus(record.state)))
-        over.abort();
+      if (!matches(record, this.#filter)) continue;
+      this.#write('transition', transitionResource(record, entry.at));
+      if (
+        this.#filter.untilSettled !== undefined &&
+        record.outcome === undefined &&
+        settledStatuses.has(taskStatus(record.state))
+      )
+        this.#over.abort();
     }
-  };
-  const unlisten = await context.follower.listen((entry) => {
-    if (replaying) live.push(entry);
-    else send(entry);
-  });
-  try {
-    if (filter.untilSettled) {
-      const task = await readTask(context, filter.actor!.slice('task/'.length), caller);
-      response.write(`event: snapshot\ndata: ${JSON.stringify(task)}\n\n`);
-      if (settledStatuses.has(task.status) && !positions) over.abort();
-    }
-    for (const [shard, from] of positions ?? []) {
-      for (let after = from; !over.signal.aborted;) {
-        const page = await context.journals.range(shard, after, 200);
-        for (const entry of page) send(entry);
+  }
+
+  /** A client that does not read must not fill the memory of the server; it comes back with its Last-Event-ID. */
+  #write(event: string, data: object): void {
+    const text = `id: ${eventId(this.#seen)}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+    if (!this.#response.write(text) && this.#response.writableLength > limits.sseBufferedBytesMax) this.#over.abort();
+  }
+
+  async #catchUp(resumed: ReadonlyMap<number, Position>): Promise<void> {
+    const { journals } = this.#context;
+    for (const [shard, from] of resumed) {
+      if (!this.#seen.has(shard)) continue;
+      if (!(await this.#holds(shard, from))) this.#write('gap', { shard, after: from });
+      for (let after = from; !this.#over.signal.aborted;) {
+        const page = await journals.range(shard, after, limits.followEntriesMax);
+        for (const entry of page) this.#send(entry);
         const last = page[page.length - 1];
-        if (!last || page.length < 200) break;
+        if (!last || page.length < limits.followEntriesMax) break;
         after = last.position;
       }
     }
-    for (const entry of live) send(entry);
-    replaying = false;
-    while (!over.signal.aborted && context.ready()) {
-      await context.system.sleep(limits.sseHeartbeatMs, over.signal);
-      if (context.system.now() / 1000 >= caller.expiresAt) break;
-      if (!over.signal.aborted) response.write(': still here\n\n');
+  }
+
+  /** Whether the journal still reaches back to a position: then nothing after it was trimmed. */
+  async #holds(shard: number, position: Position): Promise<boolean> {
+    const { journals } = this.#context;
+    if ((await journals.last(shard)) === position) return true;
+    const [first] = await journals.range(shard, positionStart, 1);
+    if (!first) return position === positionStart;
+    return position === positionStart ? first.entry.sequence === 1 : comparePositions(first.position, position) <= 0;
+  }
+
+  /** How the task stands, so that a client needs no second request. */
+  async #snapshot(): Promise<void> {
+    const id = this.#filter.untilSettled;
+    if (id === undefined) return;
+    const task = await readTask(this.#context, id, callerOf(this.#request));
+    this.#write('snapshot', task);
+    if (settledStatuses.has(task.status)) this.#over.abort();
+  }
+
+  async #stay(): Promise<void> {
+    const { system, auth, ready } = this.#context;
+    const caller = callerOf(this.#request);
+    while (!this.#over.signal.aborted && ready()) {
+      const expiresMs = Math.max(0, caller.expiresAt * 1000 - system.now());
+      await system.sleep(Math.min(limits.sseHeartbeatMs, expiresMs), this.#over.signal);
+      if (this.#over.signal.aborted) return;
+      if (!stillValid(caller, auth)) {
+        this.#write('end', { reason: 'the token is no longer valid' });
+        return;
+      }
+      this.#response.write(': still here\n\n');
     }
-  } finally {
-    unlisten();
-    response.end();
   }
 }
 
 function matches(record: JournalRecord, filter: Filter): boolean {
-  if (filter.actor !== undefined && record.actor !== filter.actor) return false;
-  if (filter.type !== undefined && !record.actor.startsWith(`${filter.type}/`)) return false;
-  return filter.status === undefined || statusOf(record) === filter.status;
-}
-
-function statusOf(record: JournalRecord): string {
-  if (record.actor.startsWith('task/')) return taskStatus(record.state);
-  if (record.actor.startsWith('agent/')) return agentStatus(record.state);
-  return stateText(record.state);
-}
-
-function eventOf(record: JournalRecord, at: number): object {
-  return {
-    actor: record.actor,
-    revision: record.revision,
-    event: record.event?.type ?? 'create',
-    outcome: record.outcome ?? 'applied',
-    status: statusOf(record),
-    ...(record.reason !== undefined && { reason: record.reason }),
-    ...(record.by !== undefined && { by: record.by }),
-    at: new Date(at).toISOString(),
-  };
-}
-
-/** `<shard>:<position>,…` for every shard that was seen. */
-function eventId(seen: ReadonlyMap<number, Position>): string {
-  return [...seen].map(([shard, position]) => `${shard}:${position}`).join(',');
-}
-
-function parseEventId(text: string | undefined, shards: number): Map<number, Position> | undefined {
-  if (text === undefined || text === '') return undefined;
-  const positions = new Map<number, Position>();
-  for (const part of text.slice(0, 65_536).split(',')) {
-    const [shard = '', position = ''] = part.split(':');
-    if (!/^\d{1,4}$/.test(shard) || Number(shard) >= shards || !isPosition(position))
-      throw new Problem('invalid-request', 'Last-Event-ID is not one that this stream gave', {
-        where: 'Last-Event-ID',
-      });
-    positions.set(Number(shard), position);
-  }
-  return positions;
+  if (filter.actors && !filter.actors.has(record.actor)) return false;
+  if (filter.definition !== undefined && !record.actor.startsWith(`${filter.definition}/`)) return false;
+  return filter.status === undefined || statusOfRecord(record) === filter.status;
 }

@@ -1,6 +1,7 @@
 /** Routes for operators: the state of the site, and entries that were set aside. */
 import { Router } from 'express';
-import { isPosition, positionStart } from '../runtime/protocol/journal.ts';
+import { Unavailable } from '../runtime/protocol/errors.ts';
+import { isPosition, positionStart, type Position } from '../runtime/protocol/journal.ts';
 import { allow, callerOf } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { Problem } from './problem.ts';
@@ -11,7 +12,7 @@ export function statusRoute(context: ApiContext): Router {
   router.get('/', allow('read'), async (request, response) => {
     const health = await context.health();
     // The status is worth most when something is down, so it answers without PostgreSQL as well.
-    const counts = health.postgres ? await context.readModel.counts(callerOf(request).tenant) : undefined;
+    const counts = health.postgres ? await countsOf(context, callerOf(request).tenant) : undefined;
     response.json({
       site: {
         name: context.site.name,
@@ -44,6 +45,19 @@ export function statusRoute(context: ApiContext): Router {
   return router;
 }
 
+/** Undefined when PostgreSQL went away since it was asked for its health. */
+async function countsOf(
+  context: ApiContext,
+  tenant: string | undefined,
+): Promise<Awaited<ReturnType<ApiContext['readModel']['counts']>> | undefined> {
+  try {
+    return await context.readModel.counts(tenant);
+  } catch (error) {
+    if (error instanceof Unavailable) return undefined;
+    throw error;
+  }
+}
+
 export function setAsideRoutes(context: ApiContext): Router {
   const router = Router();
 
@@ -51,7 +65,10 @@ export function setAsideRoutes(context: ApiContext): Router {
     const query = queryOf(request, ['shard', 'after', 'limit']);
     const one = query.has('shard') ? shardOf(context, query.get('shard')!) : undefined;
     const after = query.get('after') ?? positionStart;
-    if (!isPosition(after)) throw new Problem('invalid-request', 'after is the id of an entry', { where: 'after' });
+    if (!isPosition(after) || (query.has('after') && one === undefined))
+      throw new Problem('invalid-request', 'after is the id of an entry of the shard that is asked for', {
+        where: 'after',
+      });
     const shards = one === undefined ? Array.from({ length: context.site.shards }, (_, shard) => shard) : [one];
     const limit = limitOf(query);
     const items: object[] = [];
@@ -86,7 +103,8 @@ function shardOf(context: ApiContext, text: string): number {
 }
 
 /** The position just before an entry, so that a listing after it begins with the entry. */
-function before(id: string): string {
-  const [ms = '0', sequence = '0'] = id.split('-');
-  return Number(sequence) > 0 ? `${ms}-${Number(sequence) - 1}` : `${Number(ms) - 1}-999999999999`;
+function before(id: Position): Position {
+  const [ms, sequence] = id.split('-').map(Number) as [number, number];
+  if (sequence > 0) return `${ms}-${sequence - 1}`;
+  return ms > 0 ? `${ms - 1}-${Number.MAX_SAFE_INTEGER}` : positionStart;
 }

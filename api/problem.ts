@@ -6,6 +6,7 @@ import { IngressStopped, Unavailable } from '../runtime/protocol/errors.ts';
 
 /** Code -> status and title. Each code has a paragraph in api/README.md. */
 export const problemCodes = {
+  'invalid-http': [400, 'This is not well-formed HTTP'],
   'invalid-request': [400, 'The request is not valid'],
   'invalid-json': [400, 'The body is not JSON'],
   'invalid-id': [400, 'This is no id'],
@@ -14,6 +15,7 @@ export const problemCodes = {
   'not-allowed': [403, 'The token does not allow this'],
   'not-found': [404, 'There is no such thing'],
   'method-not-allowed': [405, 'This address does not take that method'],
+  'request-timeout': [408, 'The request did not arrive in time'],
   'not-legal-now': [409, 'The present state does not take this event'],
   'max-agents': [409, 'As many agents as allowed are registered'],
   conflict: [409, 'The name is taken'],
@@ -23,6 +25,7 @@ export const problemCodes = {
   'unsupported-media-type': [415, 'The body has a type that is not taken'],
   'idempotency-mismatch': [422, 'The Idempotency-Key was used with another body'],
   'too-many-streams': [429, 'Too many event streams are open'],
+  'headers-too-large': [431, 'The headers are too large'],
   'internal-error': [500, 'This is a defect of the server'],
   'ingress-stopped': [503, 'Nothing more is taken in for now'],
   unavailable: [503, 'A server behind the API does not answer'],
@@ -80,18 +83,24 @@ export function sendProblem(response: Response, problem: Problem): void {
 
 /** The last handler: what is no problem yet becomes one; a defect is logged and says nothing of its inside. */
 export function problemHandler(log: Log): ErrorRequestHandler {
-  return (error: unknown, request, response, next) => {
-    if (response.headersSent) {
-      next(error);
+  return (error: unknown, request, response, _next) => {
+    // The client has gone in the middle of its own request: nobody is left to answer.
+    if (request.errored || response.destroyed) {
+      response.destroy();
       return;
     }
     const problem = asProblem(error);
     if (problem.code === 'internal-error')
       log.error(
-        { method: request.method, path: request.path, error: error instanceof Error ? error.stack : String(error) },
+        {
+          method: request.method,
+          path: request.path,
+          error: error instanceof Error ? error.stack : String(error),
+        },
         'request failed',
       );
-    sendProblem(response, problem);
+    if (response.headersSent) response.destroy();
+    else sendProblem(response, problem);
   };
 }
 

@@ -1,4 +1,6 @@
 /** One actor by id: from its snapshot in Redis, once retired from PostgreSQL. Checked against the caller's tenant. */
+import type { Response } from 'express';
+import { settledStatuses, taskStatus } from '../actors/task/status.ts';
 import { viewOfStored } from '../runtime/protocol/snapshot.ts';
 import type { ActorView } from '../runtime/protocol/snapshot.ts';
 import { address } from '../runtime/protocol/ids.ts';
@@ -22,17 +24,42 @@ export async function readTask(context: ApiContext, id: string, caller: Caller):
   return task;
 }
 
-async function retiredTask(context: ApiContext, id: string): Promise<TaskResource | undefined> {
+/** The task when it is settled, or as it is when the time is over or the client has gone. */
+export async function settledTask(
+  context: ApiContext,
+  response: Response,
+  id: string,
+  caller: Caller,
+  waitMs: number,
+): Promise<TaskResource> {
+  const over = new AbortController();
+  const gone = (): void => over.abort();
+  response.once('close', gone);
+  const unwatch = await context.follower.watch(address('task', id), (record) => {
+    if (record.outcome === undefined && settledStatuses.has(taskStatus(record.state))) over.abort();
+  });
+  try {
+    const present = await readTask(context, id, caller);
+    if (settledStatuses.has(present.status) || waitMs === 0) return present;
+    await context.system.sleep(waitMs, over.signal);
+    return await readTask(context, id, caller);
+  } finally {
+    unwatch();
+    response.off('close', gone);
+  }
+}
+
+export async function retiredTask(context: ApiContext, id: string): Promise<TaskResource | undefined> {
   const row = await context.readModel.task(id);
   return row && taskOfRow(row);
 }
 
 /** Why a queued task does not run, in one sentence, as far as this process can see. */
 function waitingFor(context: ApiContext, type: string): string {
-  const lanes = context.lanes();
-  const lane = lanes.find((status) => status.type === type);
-  if (lanes.length === 0) return `an agent of type ${type} with a free slot`;
-  if (!lane || lane.agents === 0) return `an agent of type ${type}: none is registered, well and accepting work`;
+  const lane = context.lanes().find((status) => status.type === type);
+  // Another process holds the shard, so this one cannot count its agents.
+  if (!lane) return `an agent of type ${type} with a free slot`;
+  if (lane.agents === 0) return `an agent of type ${type}: none is registered, well and accepting work`;
   if (lane.freeSlots === 0)
     return `a free slot: all ${lane.agents} agents of type ${type} are busy, ${lane.queued} tasks wait`;
   return 'its turn, which is now';

@@ -1,6 +1,8 @@
 /** Tasks, agents and history as REST shows them: snake_case, times in ISO 8601, absent members left out. */
 import { agentStatus } from '../actors/agent/status.ts';
 import { taskStatus } from '../actors/task/status.ts';
+import { stateText } from '../runtime/protocol/envelope.ts';
+import type { JournalRecord } from '../runtime/protocol/journal.ts';
 import type { ActorView } from '../runtime/protocol/snapshot.ts';
 import type { AgentRow, HistoryRow, TaskRow } from '../runtime/readmodel.ts';
 
@@ -113,5 +115,30 @@ export function historyResource(row: HistoryRow): object {
     payload: row.payload,
     at: iso(row.at),
     position: row.position,
+  });
+}
+
+export function linksOf(task: string): { self: string; history: string; events: string } {
+  const self = `/api/v1/tasks/${task}`;
+  return { self, history: `${self}/history`, events: `${self}/events` };
+}
+
+export function statusOfRecord(record: JournalRecord): string {
+  if (record.actor.startsWith('task/')) return taskStatus(record.state);
+  if (record.actor.startsWith('agent/')) return agentStatus(record.state);
+  return stateText(record.state);
+}
+
+/** One record of the journal, as event streams show it. */
+export function transitionResource(record: JournalRecord, atMs: number): object {
+  return present({
+    actor: record.actor,
+    revision: record.revision,
+    event: record.event?.type ?? 'create',
+    outcome: record.outcome ?? 'applied',
+    status: statusOfRecord(record),
+    reason: record.reason,
+    by: record.by,
+    at: iso(atMs),
   });
 }

@@ -1,13 +1,17 @@
 /** The listening side: an HTTP server with time limits, that stops without cutting a request short. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { limits } from '../config/limits.ts';
 import type { Log, Service } from '../runtime/ports.ts';
+import { Problem, problemCodes } from './problem.ts';
 
 export interface ServerSettings {
   /** What is served, for messages. */
   name: string;
+  /** `localhost` means both loopback addresses, where the machine has both. */
   host: string;
+  /** 0 takes a free one. */
   port: number;
   /** The configuration key to change when the port is taken. */
   portKey: string;
@@ -17,57 +21,141 @@ export interface ServerSettings {
 
 export class HttpServer implements Service {
   readonly #settings: ServerSettings;
-  readonly #server: Server;
+  readonly #servers: Server[] = [];
+  readonly #answering = new Map<Duplex, ServerResponse>();
+  #port = 0;
   #stopped: Promise<void> | undefined;
 
   constructor(settings: ServerSettings) {
     this.#settings = settings;
-    this.#server = createServer(
-      {
-        requestTimeout: limits.requestTimeoutMs,
-        headersTimeout: limits.requestTimeoutMs / 2,
-        keepAliveTimeout: 5_000,
-        maxHeaderSize: 32 * 1024,
-      },
-      settings.listener,
-    );
-    this.#server.maxConnections = 10_000;
   }
 
   /** Where it listens, for people and clients. */
   get url(): string {
-    const { port } = this.#server.address() as AddressInfo;
-    return `http://${this.#settings.host}:${port}`;
+    const { host } = this.#settings;
+    return `http://${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
   }
 
   /** @throws Error that names the setting, when the address cannot be had */
-  start(): Promise<void> {
-    const { host, port, portKey, name } = this.#settings;
-    if (this.#server.listening) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        const taken = error.code === 'EADDRINUSE';
-        reject(
-          new Error(
-            taken
-              ? `port ${port} on ${host} is taken, so the ${name} cannot listen there; stop the other program or set ${portKey} (--set ${portKey}=0 takes a free one)`
-              : `the ${name} cannot listen on ${host}:${port}: ${error.message}; see ${portKey}`,
-            { cause: error },
-          ),
-        );
+  async start(): Promise<void> {
+    if (this.#servers.length > 0) return;
+    const { host, port } = this.#settings;
+    const [first = host, second] = host === 'localhost' ? ['127.0.0.1', '::1'] : [host];
+    try {
+      this.#port = await this.#listen(first, port);
+    } catch (error) {
+      throw this.#explained(error);
+    }
+    if (second === undefined) return;
+    try {
+      await this.#listen(second, this.#port);
+    } catch (error) {
+      // A machine without IPv6 serves on the one address. Another program there would get a part of the clients.
+      const level = (error as NodeJS.ErrnoException).code === 'EADDRINUSE' ? 'warn' : 'debug';
+      this.#settings.log[level](
+        { host: second, error: String(error) },
+        `the ${this.#settings.name} listens on one address`,
+      );
+    }
+  }
+
+  /** Takes no new connection, ends event streams, lets requests end, and after a while ends them. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#close();
+    return this.#stopped;
+  }
+
+  async #close(): Promise<void> {
+    const closed = this.#servers.map(
+      (server) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve());
+          server.closeIdleConnections();
+        }),
+    );
+    for (const response of this.#answering.values())
+      if (String(response.getHeader('Content-Type')).startsWith('text/event-stream')) response.end();
+    const late = AbortSignal.timeout(limits.drainMs);
+    const cut = (): void => {
+      for (const server of this.#servers) server.closeAllConnections();
+    };
+    late.addEventListener('abort', cut, { once: true });
+    await Promise.all(closed);
+    late.removeEventListener('abort', cut);
+  }
+
+  /** Resolves to the port. */
+  #listen(host: string, port: number): Promise<number> {
+    const server = createServer(
+      {
+        requestTimeout: limits.requestTimeoutMs,
+        headersTimeout: limits.requestTimeoutMs / 2,
+        connectionsCheckingInterval: limits.requestTimeoutMs / 10,
+        keepAliveTimeout: limits.keepAliveMs,
+        maxHeaderSize: limits.headerBytesMax,
+      },
+      this.#settings.listener,
+    );
+    server.maxConnections = limits.connectionsMax;
+    server.prependListener('request', (request, response) => {
+      this.#answering.set(request.socket, response);
+      response.once('close', () => {
+        if (this.#answering.get(request.socket) === response) this.#answering.delete(request.socket);
+        // While it stops, a connection that is kept alive would hold the process.
+        if (this.#stopped) server.closeIdleConnections();
       });
-      this.#server.listen(port, host, () => resolve());
+    });
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#refuse(error, socket));
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        server.on('error', (error) =>
+          this.#settings.log.error({ error: String(error) }, `the ${this.#settings.name} failed`),
+        );
+        this.#servers.push(server);
+        resolve((server.address() as AddressInfo).port);
+      });
     });
   }
 
-  /** Takes no new connection, lets requests end, and after a while ends them. */
-  stop(): Promise<void> {
-    this.#stopped ??= new Promise((resolve) => {
-      if (!this.#server.listening) return resolve();
-      this.#server.close(() => resolve());
-      this.#server.closeIdleConnections();
-      AbortSignal.timeout(5_000).addEventListener('abort', () => this.#server.closeAllConnections());
-    });
-    return this.#stopped;
+  /** What is no HTTP, or does not arrive, never reaches a route; it gets a problem all the same. */
+  #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const answering = this.#answering.get(socket);
+    if (error.code === 'ECONNRESET' || !socket.writable || answering?.headersSent) {
+      socket.destroy();
+      return;
+    }
+    const problem = problemOf(error);
+    const body = JSON.stringify(problem);
+    socket.end(
+      [
+        `HTTP/1.1 ${problem.status} ${problemCodes[problem.code][1]}`,
+        'Connection: close',
+        'Content-Type: application/problem+json',
+        `Content-Length: ${Buffer.byteLength(body)}`,
+        '',
+        body,
+      ].join('\r\n'),
+    );
   }
+
+  #explained(error: unknown): Error {
+    const { host, port, portKey, name } = this.#settings;
+    const { code, message } = error as NodeJS.ErrnoException;
+    return new Error(
+      code === 'EADDRINUSE'
+        ? `port ${port} on ${host} is taken, so the ${name} cannot listen there; stop the other program or set ${portKey} (--set ${portKey}=0 takes a free one)`
+        : `the ${name} cannot listen on ${host}:${port}: ${message}; see ${portKey}`,
+      { cause: error },
+    );
+  }
+}
+
+function problemOf(error: NodeJS.ErrnoException): Problem {
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new Problem('request-timeout', `a request has ${limits.requestTimeoutMs / 1000} s to arrive`);
+  if (error.code === 'HPE_HEADER_OVERFLOW')
+    return new Problem('headers-too-large', `headers have at most ${limits.headerBytesMax} bytes together`);
+  return new Problem('invalid-http', `${error.code ?? 'error'}: the request is not well-formed`);
 }

@@ -97,7 +97,13 @@ export const limits = {
   /** Journal entries that wait while a stream catches up, and bytes that a client may leave unread. */
   sseHeldEntriesMax: 10_000,
   sseBufferedBytesMax: 1024 * 1024,
+  /** For a whole request to arrive; its headers have half of it. */
   requestTimeoutMs: 30_000,
+  keepAliveMs: 5_000,
+  /** For requests under way when the process stops. */
+  drainMs: 5_000,
+  headerBytesMax: 32 * 1024,
+  connectionsMax: 10_000,
   tokenLifetimeSecondsMax: 366 * 24 * 3600,
   tokenLengthMax: 8_192,
   clockSkewSeconds: 5,

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod';
+import { nearest } from './nearest.ts';
 import { configSchema, secretKeys, type Config } from './schema.ts';
 
 export class ConfigError extends Error {
@@ -176,22 +177,6 @@ function keysOf(section: string): string[] | undefined {
 }
 
 function suggestion(wrong: string, known: readonly string[]): string {
-  const [best] = known
-    .map((name) => ({ name, distance: distance(wrong, name) }))
-    .sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.max(2, wrong.length / 3)
-    ? `; did you mean "${best.name}"?`
-    : `; known: ${known.join(', ')}`;
-}
-
-/** Edits between two words. */
-function distance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= left.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= right.length; j++)
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (left[i - 1] === right[j - 1] ? 0 : 1)));
-    row = next;
-  }
-  return row[right.length]!;
+  const best = nearest(wrong, known);
+  return best === undefined ? `; known: ${known.join(', ')}` : `; did you mean "${best}"?`;
 }

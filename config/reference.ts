@@ -21,7 +21,9 @@ export function configReference(): string {
       const rows = Object.entries(properties).map(([key, field]) => {
         const variable = `ORCHESTRATOR_${section}__${key}`.toUpperCase();
         const standard = field.default === undefined ? '-' : `\`${JSON.stringify(field.default)}\``;
-        const secret = secretKeys.includes(`${section}.${key}`) ? ' Secret: also as a file, `' + variable + '_FILE`.' : '';
+        const secret = secretKeys.includes(`${section}.${key}`)
+          ? ' Secret: also as a file, `' + variable + '_FILE`.'
+          : '';
         return `| \`${key}\` | ${standard} | ${field.description ?? ''}${secret} |`;
       });
       return [`### [${section}]`, '', '| key | default | meaning |', '|---|---|---|', ...rows].join('\n');

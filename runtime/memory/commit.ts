@@ -65,8 +65,7 @@ function streamEntries(world: MemoryWorld, shard: number, commit: Commit): Appen
     const part = commit.deferred.slice(from, from + limits.batchEnvelopesMax);
     appends.push([keys.commands, ['derived', JSON.stringify(part)]]);
   }
-  for (const envelope of commit.deferredApart)
-    appends.push([keys.commands, ['derived', JSON.stringify([envelope])]]);
+  for (const envelope of commit.deferredApart) appends.push([keys.commands, ['derived', JSON.stringify([envelope])]]);
   for (const { source, entry, reason, detail, fields } of commit.setAside)
     appends.push([
       keys.setAside,

@@ -75,7 +75,10 @@ function named<T extends TaskRow | AgentRow>(row: Row): T {
   const { shard: _, ...shown } = row;
   const members = Object.entries(structuredClone(shown));
   return Object.fromEntries(
-    members.map(([column, value]) => [column.replaceAll(/_(.)/g, (_all, letter: string) => letter.toUpperCase()), value]),
+    members.map(([column, value]) => [
+      column.replaceAll(/_(.)/g, (_all, letter: string) => letter.toUpperCase()),
+      value,
+    ]),
   ) as unknown as T;
 }
 

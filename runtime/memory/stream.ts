@@ -123,7 +123,8 @@ export class Stream {
 
   #group(name: string): Group {
     const group = this.#groups.get(name);
-    if (!group) throw new Error(`the stream has no group ${name}; it has ${[...this.#groups.keys()].join(', ') || 'none'}`);
+    if (!group)
+      throw new Error(`the stream has no group ${name}; it has ${[...this.#groups.keys()].join(', ') || 'none'}`);
     return group;
   }
 

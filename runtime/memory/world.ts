@@ -116,5 +116,8 @@ export class MemoryWorld {
 }
 
 function textOf(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) => (part instanceof Map || part instanceof Set ? [...part] : part)) ?? '';
+  return (
+    JSON.stringify(value, (_key, part: unknown) => (part instanceof Map || part instanceof Set ? [...part] : part)) ??
+    ''
+  );
 }

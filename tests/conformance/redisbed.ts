@@ -1,0 +1,78 @@
+/** The Redis adapter as a bed: a real server, keys under a prefix of its own. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { createSystem } from '../../runtime/host/system.ts';
+import type { Log } from '../../runtime/ports.ts';
+import { agentGroup, keyspace } from '../../runtime/protocol/keys.ts';
+import { RedisGateway } from '../../runtime/redis/gateway.ts';
+import { RedisJournalReader } from '../../runtime/redis/journal.ts';
+import { RedisMembership } from '../../runtime/redis/membership.ts';
+import { RedisShardStore } from '../../runtime/redis/shardstore.ts';
+import { useRedis } from '../support/servers.ts';
+import { MemoryLog } from '../support/site.ts';
+import type { Bed, RawEntry } from './bed.ts';
+
+type RawAnswer = [id: string, fields: string[]][];
+
+export interface RedisBed extends Bed {
+  redis: Redis;
+  log: MemoryLog;
+}
+
+export async function redisBed(): Promise<RedisBed> {
+  const { url } = await useRedis();
+  const redis = new Redis(url);
+  const space = keyspace(`c${randomBytes(5).toString('hex')}:`);
+  const system = createSystem();
+  const log = new MemoryLog();
+  const common = { redis: { url, name: 'conformance' }, space, system, log: log as Log };
+  const store = new RedisShardStore({ ...common, journalReaders: [] });
+  const gateway = new RedisGateway(common);
+  const journals = new RedisJournalReader(common);
+  const membership = new RedisMembership(common);
+  const opened: { close(): void }[] = [store, gateway, journals, membership];
+  // The gateway refuses at once while there is no link; give it one first.
+  while ((await gateway.snapshot('task/t-0-none').catch(() => 'not yet')) !== undefined) await system.sleep(5);
+  return {
+    name: 'redis',
+    space,
+    system,
+    redis,
+    log,
+    store,
+    gateway,
+    journals,
+    membership,
+    janitor: (journalReaders, clock) => {
+      const janitor = new RedisShardStore({ ...common, system: clock, journalReaders });
+      opened.push(janitor);
+      return janitor;
+    },
+    append: async (key, fields) => (await redis.xadd(key, '*', ...fields))!,
+    stream: async (key) => entries((await redis.xrange(key, '-', '+')) as RawAnswer),
+    remove: async (key) => void (await redis.del(key)),
+    receive: async (inbox, count) => {
+      const answer = await redis.xreadgroup('GROUP', agentGroup, 'agent', 'COUNT', count, 'STREAMS', inbox, '>');
+      return entries((answer as [string, RawAnswer][] | null)?.[0]?.[1] ?? []);
+    },
+    acknowledge: async (inbox, ids) => void (await redis.xack(inbox, agentGroup, ...ids)),
+    contents: async () => {
+      const contents = new Map<string, string>();
+      for (const key of await redis.keys(`${space.prefix}*`)) {
+        const bytes = await redis.dumpBuffer(key);
+        contents.set(key, bytes?.toString('hex') ?? '');
+      }
+      return contents;
+    },
+    close: async () => {
+      for (const service of opened) service.close();
+      const keys = await redis.keys(`${space.prefix}*`);
+      if (keys.length > 0) await redis.del(...keys);
+      redis.disconnect();
+    },
+  };
+}
+
+function entries(answer: RawAnswer): RawEntry[] {
+  return answer.map(([id, fields]) => ({ id, fields }));
+}
