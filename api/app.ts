@@ -6,23 +6,17 @@ import { allow, authenticate } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
 import { openApiDocument } from './openapi.ts';
+import { methodsOf } from './routes.ts';
 import { setAsideRoutes, statusRoute } from './operations.ts';
 import { Problem, problemHandler } from './problem.ts';
 import { taskRoutes } from './tasks.ts';
 import { byTicket, ticketRoute, Tickets } from './tickets.ts';
 
-/** Address -> methods: what 405 names. */
-const methods: readonly [RegExp, readonly string[]][] = [
-  [/^\/api\/v1\/tasks\/?$/, ['GET', 'POST']],
-  [/^\/api\/v1\/tasks\/[^/]+\/redrive\/?$/, ['POST']],
-  [/^\/api\/v1\/tasks\/[^/]+\/(history|events)\/?$/, ['GET']],
-  [/^\/api\/v1\/tasks\/[^/]+\/?$/, ['GET', 'DELETE']],
-  [/^\/api\/v1\/agents\/?$/, ['GET', 'POST']],
-  [/^\/api\/v1\/agents\/[^/]+\/?$/, ['GET', 'PUT']],
-  [/^\/api\/v1\/set-aside\/[^/]+\/[^/]+\/redrive\/?$/, ['POST']],
-  [/^\/api\/v1\/tickets\/?$/, ['POST']],
-  [/^\/(api\/v1\/(status|events|set-aside|openapi\.json)|metrics|healthz|readyz|version)\/?$/, ['GET']],
-];
+/** Addresses and the methods that they take. */
+const known = [...methodsOf].map(([path, methods]) => ({
+  pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}/?$`),
+  methods: methods.includes('GET') ? ['HEAD', ...methods] : methods,
+}));
 
 export function createApp(context: ApiContext): Express {
   const app = express();
@@ -89,12 +83,12 @@ const headers: RequestHandler = (request, response, next) => {
 };
 
 const knownMethod: RequestHandler = (request, _response, next) => {
-  const entry = methods.find(([pattern]) => pattern.test(request.path));
-  if (entry && !entry[1].includes(request.method) && !(request.method === 'HEAD' && entry[1].includes('GET')))
+  const route = known.find(({ pattern }) => pattern.test(request.path));
+  if (!route || route.methods.includes(request.method)) next();
+  else
     next(
       new Problem('method-not-allowed', `${request.path.slice(0, 200)} does not take ${request.method}`, {
-        allow: entry[1],
+        allow: route.methods,
       }),
     );
-  else next();
 };

@@ -61,7 +61,14 @@ async function ensureDependencies(say) {
       const start = performance.now();
       say('installing dependencies (npm ci)');
       // The build needs the development dependencies, whatever NODE_ENV or a user's npm settings say.
-      const { status, error } = npm(['ci', '--loglevel=warn', '--include=dev', '--include=optional', '--no-audit', '--no-fund']);
+      const { status, error } = npm([
+        'ci',
+        '--loglevel=warn',
+        '--include=dev',
+        '--include=optional',
+        '--no-audit',
+        '--no-fund',
+      ]);
       if (error !== undefined) {
         say(`FAILED: npm could not be started (${error.message}). Install npm, which comes with Node.`);
         return false;

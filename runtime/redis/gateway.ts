@@ -51,7 +51,11 @@ export class RedisGateway implements CommandGateway, ReplyReader {
     await this.#connection.run((client) => client.xadd(this.#space.shard(shard).commands, '*', ...fields));
   }
 
-  async redrive(shard: number, ids: readonly Position[], reply?: { recipient: string; request: string }): Promise<void> {
+  async redrive(
+    shard: number,
+    ids: readonly Position[],
+    reply?: { recipient: string; request: string },
+  ): Promise<void> {
     const fields = ['redrive', JSON.stringify(ids)];
     if (reply) fields.push('reply', reply.recipient, 'request', reply.request);
     await this.#connection.run((client) => client.xadd(this.#space.shard(shard).commands, '*', ...fields));
@@ -80,8 +84,7 @@ export class RedisGateway implements CommandGateway, ReplyReader {
     const shards = [...after.keys()];
     const streams = shards.map((shard) => this.#space.replies(shard, recipient));
     const answer = (await this.#replies.run(
-      (client) =>
-        client.xread('COUNT', 1_000, 'BLOCK', Math.max(1, blockMs), 'STREAMS', ...streams, ...after.values()),
+      (client) => client.xread('COUNT', 1_000, 'BLOCK', Math.max(1, blockMs), 'STREAMS', ...streams, ...after.values()),
       blockMs + limits.readWatchdogMarginMs,
     )) as [string, RawEntry[]][] | null;
     const replies: { shard: number; position: Position; request: string; outcomes: Outcome[] }[] = [];
@@ -99,7 +102,10 @@ export class RedisGateway implements CommandGateway, ReplyReader {
     if (now - this.#pressureCheckedAt > 1_000) {
       this.#pressureCheckedAt = now;
       this.#pressure = await this.#connection.run(async (client) => {
-        const [memory, length] = await Promise.all([client.info('memory'), client.xlen(this.#space.shard(shard).journal)]);
+        const [memory, length] = await Promise.all([
+          client.info('memory'),
+          client.xlen(this.#space.shard(shard).journal),
+        ]);
         const number = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(memory)?.[1] ?? 0);
         const used = number('used_memory');
         const max = number('maxmemory');

@@ -53,7 +53,9 @@ export class RedisInspection {
       return client.hget(this.#space.site, 'shards');
     });
     if (Number(born) !== shards)
-      throw new Error(`this site was born with ${born} shards and cannot run with ${shards}: set [orchestrator] shards = ${born}`);
+      throw new Error(
+        `this site was born with ${born} shards and cannot run with ${shards}: set [orchestrator] shards = ${born}`,
+      );
   }
 
   /** Groups of the command streams of the given shards. */
@@ -100,7 +102,8 @@ export class RedisInspection {
       found.push({
         setting: 'appendfsync',
         value: appendfsync ?? '',
-        consequence: 'a power cut loses about the last second of what was accepted; a crash of Redis alone loses nothing',
+        consequence:
+          'a power cut loses about the last second of what was accepted; a crash of Redis alone loses nothing',
         remedy: 'CONFIG SET appendfsync always (costs about a quarter of the throughput)',
       });
     if (policy !== 'noeviction')

@@ -33,8 +33,7 @@ export class RedisJournalReader implements JournalReader {
   async read(after: ReadonlyMap<number, Position>, count: number, blockMs: number): Promise<PositionedEntry[]> {
     const streams = [...after.keys()].map((shard) => this.#space.shard(shard).journal);
     const answer = (await this.#blocking.run(
-      (client) =>
-        client.xread('COUNT', count, 'BLOCK', Math.max(1, blockMs), 'STREAMS', ...streams, ...after.values()),
+      (client) => client.xread('COUNT', count, 'BLOCK', Math.max(1, blockMs), 'STREAMS', ...streams, ...after.values()),
       blockMs + limits.readWatchdogMarginMs,
     )) as [string, RawEntry[]][] | null;
     return (answer ?? []).flatMap(([, entries]) => entries.map(positioned));

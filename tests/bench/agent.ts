@@ -56,13 +56,10 @@ export class BenchAgent {
       for (const [entry, fields] of entries) {
         taken.push(entry);
         const value = (name: string): string | undefined => fields[fields.indexOf(name) + 1];
-        switch (value('kind')) {
-          case 'assign':
-            reports.push({ kind: 'completed', task: value('task'), token: value('token'), result: { ok: 1 } });
-            break;
-          case 'refused':
-            throw new Error(`a report of ${id} was refused: ${fields.join(' ')}`);
-        }
+        const kind = value('kind');
+        if (kind === 'assign')
+          reports.push({ kind: 'completed', task: value('task'), token: value('token'), result: { ok: 1 } });
+        if (kind === 'refused') throw new Error(`a report of ${id} was refused: ${fields.join(' ')}`);
       }
     }
   }

@@ -37,7 +37,10 @@ const server = await findRedisServer({ cacheDir: join(projectRoot, '.cache/redis
 const scratchDir = join(projectRoot, '.cache/bench');
 await mkdir(scratchDir, { recursive: true });
 
-async function runOnce<Result extends Measurement>(system: System, appendfsync: Series['appendfsync']): Promise<Result> {
+async function runOnce<Result extends Measurement>(
+  system: System,
+  appendfsync: Series['appendfsync'],
+): Promise<Result> {
   const dataDir = await mkdtemp(join(scratchDir, `${process.pid}-`));
   try {
     const redis = await startRedis({ server, dataDir, appendfsync, password: false });
@@ -56,7 +59,9 @@ async function profile(): Promise<void> {
   const result = await runOnce<ThroughputResult>(orchestrator(agents, slots, file), 'everysec');
   console.log(`${Math.round(figuresOf(result).tasksPerSecond)} tasks/s under the profiler; self time by function:\n`);
   for (const { share, ms, place } of (result.profile ?? []).slice(0, 25))
-    console.log(`${(share * 100).toFixed(1).padStart(5)} %  ${((ms * 1000) / tasks).toFixed(2).padStart(6)} us/task  ${place}`);
+    console.log(
+      `${(share * 100).toFixed(1).padStart(5)} %  ${((ms * 1000) / tasks).toFixed(2).padStart(6)} us/task  ${place}`,
+    );
   console.log(`\nThe whole profile: ${file}`);
 }
 
@@ -92,7 +97,10 @@ async function compare(): Promise<void> {
     series,
   };
   console.log(`\n${tableOf(series)}\n\n${ratioLines(ratiosOf(series))}`);
-  await writeFile(join(projectRoot, 'tests/bench/RESULTS.json'), `${JSON.stringify({ ...report, ratios: ratiosOf(series) }, null, 2)}\n`);
+  await writeFile(
+    join(projectRoot, 'tests/bench/RESULTS.json'),
+    `${JSON.stringify({ ...report, ratios: ratiosOf(series) }, null, 2)}\n`,
+  );
   await writeFile(join(projectRoot, 'tests/bench/RESULTS.md'), pageOf(report));
   console.log('\nWritten: tests/bench/RESULTS.md, tests/bench/RESULTS.json');
 }

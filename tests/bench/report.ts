@@ -67,7 +67,8 @@ export function ratiosOf(series: readonly Series[]): Ratio[] {
     if (peer.system === 'orchestrator') continue;
     const own = series.find((one) => one.system === 'orchestrator' && one.appendfsync === peer.appendfsync);
     if (!own) continue;
-    const ratio = (figure: FigureName): number => spreadOf(own.runs, figure).median / spreadOf(peer.runs, figure).median;
+    const ratio = (figure: FigureName): number =>
+      spreadOf(own.runs, figure).median / spreadOf(peer.runs, figure).median;
     ratios.push({
       peer: peer.system,
       appendfsync: peer.appendfsync,

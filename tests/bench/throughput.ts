@@ -4,7 +4,7 @@
  * Prints one JSON line: a Measurement, what was verified, and with --profile where the time went.
  */
 import { parseArgs } from 'node:util';
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import { createRegistry } from '../../actors/application.ts';
 import { limits } from '../../config/limits.ts';
 import { createSystem } from '../../runtime/host/system.ts';

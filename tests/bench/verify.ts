@@ -28,7 +28,11 @@ export async function verify(
   const actors = new Map<Address, Actor>();
   const verified: Verified = { succeeded: 0, journalEntries: 0, journalRecords: 0, journalBytes: 0 };
   let after: Position = positionStart;
-  for (let page = await journals.range(shard, after, 50); page.length > 0; page = await journals.range(shard, after, 50)) {
+  for (
+    let page = await journals.range(shard, after, 50);
+    page.length > 0;
+    page = await journals.range(shard, after, 50)
+  ) {
     for (const { position, entry } of page) {
       after = position;
       verified.journalEntries++;
@@ -38,7 +42,7 @@ export async function verify(
     }
   }
   let cursor = '0';
-  for (let more = true; more; ) {
+  for (let more = true; more;) {
     const page = await store.scan(shard, cursor);
     cursor = page.cursor;
     more = !page.done;

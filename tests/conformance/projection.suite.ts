@@ -24,15 +24,52 @@ export function projectionSuite(bed: () => ProjectionBed): void {
       expect(await model.history(`task/t-${shard}-a`, 10, undefined)).toMatchObject({ rows: [{ revision: 1 }] });
     });
 
-    test('of two that apply the same entries at once, one does', async () => {
+    test('of several that apply the same entries at once, one does', async () => {
       const { store, model } = bed();
-      const entry = feed.entry(1_000, [submitted(`t-${shard}-a`)]);
-      const outcomes = await Promise.all([1, 2, 3].map(() => store.apply(shard, '0-0', [entry])));
-      expect(outcomes.filter((outcome) => 'conflict' in outcome)).toEqual([
-        { conflict: entry.position },
-        { conflict: entry.position },
-      ]);
-      expect(await model.history(`task/t-${shard}-a`, 10, undefined)).toMatchObject({ rows: [{}], next: undefined });
+      const task = `t-${shard}-a`;
+      const first = feed.entry(1_000, [submitted(task)]);
+      const second = feed.entry(2_000, [recordOf(`task/${task}`, 2, 'cancelled', { event: { type: 'cancel' } })]);
+      // With the first entry there is no watermark yet, with the second there is.
+      for (const [from, entry] of [
+        ['0-0', first],
+        [first.position, second],
+      ] as const) {
+        const outcomes = await Promise.all([1, 2, 3, 4].map(() => store.apply(shard, from, [entry])));
+        expect(outcomes.filter((outcome) => !('conflict' in outcome))).toEqual([{ applied: 1, quarantined: 0 }]);
+        expect(outcomes.filter((outcome) => 'conflict' in outcome)).toEqual(
+          [1, 2, 3].map(() => ({ conflict: entry.position })),
+        );
+      }
+      expect(await model.history(`task/${task}`, 10, undefined)).toMatchObject({ rows: [{}, {}], next: undefined });
+    });
+
+    test('rows of one batch that change different columns keep the others as they were', async () => {
+      const { model } = bed();
+      const [a, b] = [`t-${shard}-a`, `t-${shard}-b`];
+      await feed.apply(feed.entry(1_000, [submitted(a, { tenant: 'acme' }), submitted(b)]));
+      const assigned = (task: string, agent: string) =>
+        recordOf(`task/${task}`, 2, { open: { held: 'assigned' } }, { event: { type: 'assign', agent, attempt: 1 } });
+      const told = (task: string, revision: number, progress: number) =>
+        recordOf(`task/${task}`, revision, { open: { held: 'running' } }, { event: { type: 'progress', progress } });
+      await feed.apply(feed.entry(2_000, [assigned(a, 'a-0-x'), assigned(b, 'a-0-y')]));
+      await feed.apply(feed.entry(2_500, [told(a, 3, 0.25), told(b, 3, 0.25)]));
+      await feed.apply(
+        feed.entry(3_000, [
+          told(a, 4, 0.5),
+          recordOf(`task/${b}`, 4, 'succeeded', { event: { type: 'complete', result: { b: 1 } } }),
+        ]),
+      );
+      await feed.apply(
+        feed.entry(4_000, [recordOf(`task/${a}`, 5, 'parked', { event: { type: 'fail', error: { message: 'm' } } })]),
+      );
+      expect(await model.task(a)).toMatchObject({
+        ...{ status: 'parked', tenant: 'acme', agent: 'a-0-x', progress: 0.5, error: { message: 'm' } },
+        ...{ result: null, finishedAt: null, attempt: 1, updatedAt: 4_000 },
+      });
+      expect(await model.task(b)).toMatchObject({
+        ...{ status: 'succeeded', tenant: null, agent: 'a-0-y', progress: 0.25, error: null },
+        ...{ result: { b: 1 }, finishedAt: 3_000, attempt: 1, updatedAt: 3_000 },
+      });
     });
 
     test('many records of one actor in one batch give the row that they give one by one', async () => {

@@ -99,7 +99,7 @@ describe('the demo', () => {
     expect(report.tasks).toEqual({ submitted: 4, succeeded: 4, failed: 0 });
     expect(report.agents.length).toBeGreaterThanOrEqual(3);
     expect(report.results.map(({ name }) => name)).toEqual(['deep/zwei.txt', 'leer.txt', 'one.md']);
-    expect(report.results.find(({ name }) => name === 'one.md')?.result.words).toBe(17);
+    expect(report.results.find(({ name }) => name === 'one.md')?.result.words).toBe(16);
     expect(report.results.find(({ name }) => name === 'deep/zwei.txt')?.result.language.code).toBe('de');
     expect(report.corpus).toMatchObject({ status: 'succeeded', result: { documents: 3 } });
     expect(report.latency_ms.p99).toBeGreaterThanOrEqual(report.latency_ms.p50);

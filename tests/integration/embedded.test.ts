@@ -96,7 +96,7 @@ describe('embedded Redis', () => {
   test('is frozen by SIGSTOP, thawed by SIGCONT, and stops even when frozen', async () => {
     const redis = await startPrivateRedis();
     await redis.kill('SIGSTOP');
-    expect(await readFile(`/proc/${redis.current.pid}/status`, 'utf8')).toMatch(/^State:\s+T/m);
+    await expect.poll(() => readFile(`/proc/${redis.current.pid}/status`, 'utf8')).toMatch(/^State:\s+T/m);
     await redis.kill('SIGCONT');
     expect(await redisDo(redis.url, (client) => client.ping())).toBe('PONG');
     await redis.kill('SIGSTOP');

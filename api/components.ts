@@ -1,0 +1,229 @@
+/** Schemas of the OpenAPI document: requests from the schemas that check them, answers as the routes shape them. */
+import * as z from 'zod';
+import { registerSchema } from '../actors/agent/events.ts';
+import { agentStatuses } from '../actors/agent/status.ts';
+import { submitSchema } from '../actors/task/events.ts';
+import { taskStatuses } from '../actors/task/status.ts';
+import { statusSchema } from './agents.ts';
+import { problemCodes } from './problem.ts';
+import { redriveSchema } from './tasks.ts';
+
+export type Schema = Record<string, unknown>;
+
+export const ref = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
+
+const string: Schema = { type: 'string' };
+const integer: Schema = { type: 'integer' };
+const time: Schema = { type: 'string', format: 'date-time' };
+const json: Schema = { description: 'Any JSON value.' };
+const count: Schema = { type: 'integer', minimum: 0 };
+const counts: Schema = { type: ['object', 'null'], additionalProperties: count };
+
+const object = (properties: Record<string, Schema>, optional: readonly string[] = []): Schema => ({
+  type: 'object',
+  properties,
+  required: Object.keys(properties).filter((name) => !optional.includes(name)),
+});
+
+const list = (name: string): Schema =>
+  object({ items: { type: 'array', items: ref(name) }, next: { type: ['string', 'null'], description: 'Cursor.' } });
+
+/** As JSON Schema, with what it shares inlined: a reference inside of a part of a document would lead nowhere. */
+function fromZod(schema: z.ZodType): Schema {
+  const { $schema: _, ...whole } = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    // `z.json()` refers to itself; what it says is: anything.
+    override: ({ zodSchema, jsonSchema }) => {
+      if (!(zodSchema instanceof z.ZodLazy)) return;
+      for (const name of Object.keys(jsonSchema)) delete jsonSchema[name as keyof typeof jsonSchema];
+    },
+  });
+  return withoutDefinitions(whole);
+}
+
+function withoutDefinitions(schema: Schema): Schema {
+  const { $defs, ...rest } = schema;
+  const definitions = ($defs ?? {}) as Record<string, Schema>;
+  const inline = (value: unknown, depth: number): unknown => {
+    if (Array.isArray(value)) return value.map((part) => inline(part, depth));
+    if (typeof value !== 'object' || value === null) return value;
+    const { $ref, ...members } = value as Schema;
+    const name = typeof $ref === 'string' ? /^#\/\$defs\/(.+)$/.exec($ref)?.[1] : undefined;
+    const target = name === undefined ? {} : isAnything(definitions[name]) || depth > 8 ? {} : definitions[name];
+    return Object.fromEntries(
+      Object.entries({ ...target, ...members }).map(([key, part]) => [key, inline(part, depth + (name ? 1 : 0))]),
+    );
+  };
+  return inline(rest, 0) as Schema;
+}
+
+/** The definition of `z.json()`: a union that takes every JSON value. */
+function isAnything(definition: Schema | undefined): boolean {
+  return Array.isArray(definition?.['anyOf']) && definition['anyOf'].length >= 6;
+}
+
+const task = object(
+  {
+    id: string,
+    type: string,
+    status: { enum: [...taskStatuses] },
+    priority: integer,
+    tenant: string,
+    parameters: json,
+    attempt: { ...count, description: 'Number of the present or last attempt.' },
+    failures: { ...count, description: 'Attempts that count towards retry.max_attempts.' },
+    agent: { ...string, description: 'Agent that holds or held the attempt.' },
+    progress: { type: 'number', minimum: 0, maximum: 1 },
+    note: string,
+    result: json,
+    error: { type: 'object' },
+    reason: string,
+    waiting_for: { ...string, description: 'Why a queued task does not run.' },
+    created_at: time,
+    started_at: time,
+    finished_at: time,
+    status_since: time,
+    revision: { ...integer, description: 'Counts transitions; also the ETag.' },
+  },
+  ['tenant', 'parameters', 'attempt', 'failures', 'agent', 'progress', 'note', 'result', 'error', 'reason'].concat([
+    'waiting_for',
+    'started_at',
+    'finished_at',
+    'status_since',
+  ]),
+);
+
+const agent = object(
+  {
+    id: string,
+    type: string,
+    status: { enum: [...agentStatuses] },
+    capabilities: { type: 'array', items: string },
+    labels: { type: 'object', additionalProperties: { type: ['string', 'number'] } },
+    slots: integer,
+    slots_in_use: count,
+    tasks: { type: 'array', items: string },
+    version: string,
+    generation: { ...integer, description: 'Counts registrations under this id.' },
+    reason: string,
+    registered_at: time,
+    seen_at: time,
+    revision: integer,
+  },
+  ['slots_in_use', 'tasks', 'version', 'reason', 'seen_at'],
+);
+
+const registration = object({
+  id: string,
+  generation: integer,
+  status: { enum: [...agentStatuses] },
+  shard: integer,
+  slots: integer,
+  heartbeat_interval_ms: integer,
+  redis: object({ url: string, group: string, inbox: string, outbox: string }),
+  links: object({ self: string }),
+});
+
+const accepted = object({
+  id: string,
+  status: { enum: ['submitted', ...taskStatuses], description: 'submitted: stored, and not decided yet.' },
+  links: object({ self: string, history: string, events: string }),
+});
+
+const status = object({
+  site: object({ name: string, role: string, version: string, shards: integer, max_agents: integer }),
+  health: object({
+    redis: string,
+    postgres: string,
+    shards_held: count,
+    slowest_shard_ms: count,
+    findings: { type: 'array', items: { type: 'object' } },
+  }),
+  tasks: { ...counts, description: 'By status; null while PostgreSQL does not answer.' },
+  agents: { ...counts, description: 'By status; null while PostgreSQL does not answer.' },
+  lanes: {
+    type: 'array',
+    items: object({
+      type: string,
+      queued: count,
+      running: count,
+      agents: count,
+      free_slots: count,
+      oldest_queued_ms: { type: 'number' },
+    }),
+  },
+  sync: object({ state: string, detail: string }),
+  projection: object({ lag_seconds: { type: 'number' } }),
+});
+
+export function components(): Record<string, Schema> {
+  return {
+    Submit: fromZod(submitSchema),
+    Redrive: fromZod(redriveSchema),
+    Register: fromZod(registerSchema),
+    AgentUpdate: fromZod(statusSchema),
+    Task: task,
+    Accepted: accepted,
+    BulkOutcome: object({
+      accepted: count,
+      refused: count,
+      items: {
+        type: 'array',
+        items: {
+          oneOf: [
+            { allOf: [ref('Accepted'), object({ index: count })] },
+            object({ index: count, error: ref('Problem') }),
+          ],
+        },
+      },
+    }),
+    TaskList: list('Task'),
+    Transition: object(
+      {
+        revision: integer,
+        event: string,
+        state: string,
+        outcome: { enum: ['applied', 'duplicate', 'refused', 'retired'] },
+        reason: string,
+        origin: string,
+        by: string,
+        payload: json,
+        at: time,
+        position: string,
+      },
+      ['reason', 'by', 'payload'],
+    ),
+    History: list('Transition'),
+    Agent: agent,
+    AgentList: list('Agent'),
+    Registration: registration,
+    Status: status,
+    Ticket: object({ ticket: string, expires_in: { ...integer, description: 'Seconds.' } }),
+    SetAsideList: object({ items: { type: 'array', items: { type: 'object' } } }),
+    Redriven: object({ id: string, shard: integer, redriven: { type: 'boolean' } }),
+    Readiness: object({
+      status: { enum: ['ready', 'not ready'] },
+      redis: string,
+      postgres: string,
+      findings: { type: 'array', items: { type: 'object' } },
+    }),
+    Problem: {
+      ...object(
+        {
+          type: { type: 'string', format: 'uri' },
+          title: string,
+          status: integer,
+          code: { enum: Object.keys(problemCodes) },
+          detail: string,
+          where: { ...string, description: 'JSON pointer into the body, or the name of a header or parameter.' },
+          remedy: string,
+          state: { description: 'Present state of the machine that refused.' },
+          legal: { type: 'array', items: string, description: 'Events that this state takes.' },
+        },
+        ['where', 'remedy', 'state', 'legal'],
+      ),
+      description: 'RFC 9457. api/README.md has a paragraph for each code.',
+    },
+  };
+}

@@ -1,0 +1,255 @@
+/** Every route as data: its scope, parameters, answers and problems. 405 answers and the OpenAPI document come from here. */
+import { taskStatuses } from '../actors/task/status.ts';
+import { limits } from '../config/limits.ts';
+import { ref, type Schema } from './components.ts';
+import type { ProblemCode } from './problem.ts';
+import { taskQuery } from './tasks.ts';
+import type { Scope } from './token.ts';
+
+type Parameter = Record<string, unknown>;
+
+export interface Operation {
+  summary: string;
+  /** Undefined where no token is needed. */
+  scope?: Scope;
+  parameters?: readonly Parameter[];
+  body?: Schema;
+  optionalBody?: boolean;
+  answers: Record<string, readonly [description: string, schema?: Schema, type?: string]>;
+  problems?: readonly ProblemCode[];
+}
+
+const header = (name: string, description: string): Parameter => ({
+  name,
+  in: 'header',
+  description,
+  schema: { type: 'string' },
+});
+const inPath = (name: string, schema: Schema = { type: 'string' }): Parameter => ({
+  name,
+  in: 'path',
+  required: true,
+  schema,
+});
+const inQuery = (name: string, schema: Schema = { type: 'string' }, description?: string): Parameter => ({
+  name,
+  in: 'query',
+  schema,
+  ...(description !== undefined && { description }),
+});
+
+const wait = header(
+  'Prefer',
+  `wait=n: answers when the task is settled, at most after ${limits.preferWaitSecondsMax} s.`,
+);
+const paging = [
+  inQuery('limit', { type: 'integer', minimum: 1, maximum: limits.listLimitMax, default: limits.listLimitDefault }),
+  inQuery('cursor', { type: 'string' }, '`next` of the page before.'),
+];
+const lastEventId = [
+  header('Last-Event-ID', 'Resumes after this event.'),
+  inQuery('last_event_id', { type: 'string' }, 'The same, for a client that sets no headers.'),
+  inQuery('ticket', { type: 'string' }, 'One-time ticket instead of a token.'),
+];
+const taskId = inPath('id');
+const agentId = inPath('id');
+const stream = ['Server-sent events.', { type: 'string' }, 'text/event-stream'] as const;
+
+const querySchemas: Partial<Record<(typeof taskQuery)[number], Schema>> = {
+  status: { enum: [...taskStatuses] },
+  created_after: { type: 'string', format: 'date-time' },
+  created_before: { type: 'string', format: 'date-time' },
+};
+
+export const routes: Record<string, Record<string, Operation>> = {
+  '/api/v1/tasks': {
+    post: {
+      summary: 'Submit one task, an array of tasks, or NDJSON',
+      scope: 'tasks:submit',
+      parameters: [
+        header('Idempotency-Key', 'The same key with the same body meets the same task.'),
+        header('Prefer', 'wait=n, or respond-async: not even the first decision is waited for.'),
+        header('traceparent', 'W3C trace context; it travels with the task to the agent.'),
+      ],
+      body: { oneOf: [ref('Submit'), { type: 'array', items: ref('Submit'), maxItems: limits.batchEnvelopesMax }] },
+      answers: {
+        200: ['Settled within the wait.', ref('Task')],
+        202: ['Accepted.', { oneOf: [ref('Accepted'), ref('Task'), ref('BulkOutcome')] }],
+        207: ['Bulk, and some items were refused.', ref('BulkOutcome')],
+      },
+      problems: [
+        'invalid-request',
+        'invalid-json',
+        'too-large',
+        'unsupported-media-type',
+        'idempotency-mismatch',
+        'ingress-stopped',
+      ],
+    },
+    get: {
+      summary: 'List tasks, newest first',
+      scope: 'read',
+      parameters: [
+        ...taskQuery
+          .filter((name) => name !== 'limit' && name !== 'cursor')
+          .map((name) => inQuery(name, querySchemas[name])),
+        ...paging,
+      ],
+      answers: { 200: ['A page; the header Link names the next one.', ref('TaskList')] },
+      problems: ['invalid-request', 'invalid-cursor'],
+    },
+  },
+  '/api/v1/tasks/{id}': {
+    get: {
+      summary: 'One task',
+      scope: 'read',
+      parameters: [taskId, wait, header('If-None-Match', 'ETag that the client has.')],
+      answers: { 200: ['The task.', ref('Task')], 304: ['It has not changed.'] },
+      problems: ['invalid-id', 'not-found'],
+    },
+    delete: {
+      summary: 'Cancel a task',
+      scope: 'tasks:cancel',
+      parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
+      answers: {
+        200: ['Cancelled.', ref('Accepted')],
+        202: ['The agent that runs it was asked to stop.', ref('Accepted')],
+      },
+      problems: ['invalid-id', 'not-found', 'not-legal-now', 'precondition-failed'],
+    },
+  },
+  '/api/v1/tasks/{id}/redrive': {
+    post: {
+      summary: 'Queue a parked task again',
+      scope: 'tasks:redrive',
+      parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
+      body: ref('Redrive'),
+      optionalBody: true,
+      answers: { 202: ['Queued.', ref('Accepted')] },
+      problems: ['invalid-id', 'not-found', 'not-legal-now', 'precondition-failed', 'too-large'],
+    },
+  },
+  '/api/v1/tasks/{id}/history': {
+    get: {
+      summary: 'Every transition of a task, oldest first',
+      scope: 'read',
+      parameters: [taskId, ...paging],
+      answers: { 200: ['A page.', ref('History')] },
+      problems: ['invalid-id', 'not-found', 'invalid-cursor'],
+    },
+  },
+  '/api/v1/tasks/{id}/events': {
+    get: {
+      summary: 'Transitions of a task as they happen, until it is settled',
+      scope: 'read',
+      parameters: [taskId, ...lastEventId],
+      answers: { 200: stream },
+      problems: ['invalid-id', 'not-found', 'too-many-streams'],
+    },
+  },
+  '/api/v1/events': {
+    get: {
+      summary: 'Transitions of all actors as they happen',
+      scope: 'read',
+      parameters: [...['definition', 'task', 'agent', 'status'].map((name) => inQuery(name)), ...lastEventId],
+      answers: { 200: stream },
+      problems: ['invalid-request', 'too-many-streams'],
+    },
+  },
+  '/api/v1/tickets': {
+    post: {
+      summary: 'A one-time ticket for an event stream',
+      scope: 'read',
+      answers: { 201: ['The ticket.', ref('Ticket')] },
+      problems: ['too-many-streams'],
+    },
+  },
+  '/api/v1/agents': {
+    post: {
+      summary: 'Register an agent, or a new generation of it',
+      scope: 'agents:register',
+      body: ref('Register'),
+      answers: { 201: ['Admitted: everything that it needs to work.', ref('Registration')] },
+      problems: [
+        'invalid-request',
+        'invalid-json',
+        'invalid-id',
+        'unsupported-media-type',
+        'max-agents',
+        'ingress-stopped',
+      ],
+    },
+    get: {
+      summary: 'List agents',
+      scope: 'read',
+      parameters: paging,
+      answers: { 200: ['A page.', ref('AgentList')] },
+      problems: ['invalid-request', 'invalid-cursor'],
+    },
+  },
+  '/api/v1/agents/{id}': {
+    get: {
+      summary: 'One agent',
+      scope: 'read',
+      parameters: [agentId],
+      answers: { 200: ['The agent.', ref('Agent')] },
+      problems: ['invalid-id', 'not-found'],
+    },
+    put: {
+      summary: 'Pause, resume, drain or retire an agent',
+      scope: 'agents:control',
+      parameters: [agentId],
+      body: ref('AgentUpdate'),
+      answers: { 200: ['As it is now.', ref('Agent')], 202: ['Asked for, and not decided yet.', ref('Agent')] },
+      problems: ['invalid-request', 'invalid-id', 'not-found', 'not-legal-now'],
+    },
+  },
+  '/api/v1/status': {
+    get: { summary: 'The state of the site', scope: 'read', answers: { 200: ['The status.', ref('Status')] } },
+  },
+  '/api/v1/set-aside': {
+    get: {
+      summary: 'Entries that could not be applied, with their reasons',
+      scope: 'admin',
+      parameters: [inQuery('shard', { type: 'integer' }), inQuery('after'), paging[0]!],
+      answers: { 200: ['The entries.', ref('SetAsideList')] },
+      problems: ['invalid-request'],
+    },
+  },
+  '/api/v1/set-aside/{shard}/{id}/redrive': {
+    post: {
+      summary: 'Decide an entry that was set aside once more',
+      scope: 'admin',
+      parameters: [inPath('shard', { type: 'integer' }), inPath('id')],
+      answers: { 202: ['Decided; redriven is false when it was set aside again.', ref('Redriven')] },
+      problems: ['invalid-request', 'invalid-id', 'not-found'],
+    },
+  },
+  '/api/v1/openapi.json': {
+    get: { summary: 'This document', scope: 'read', answers: { 200: ['OpenAPI 3.1.', { type: 'object' }] } },
+  },
+  '/metrics': {
+    get: {
+      summary: 'Prometheus metrics',
+      scope: 'read',
+      answers: { 200: ['Metrics.', { type: 'string' }, 'text/plain'] },
+    },
+  },
+  '/healthz': {
+    get: { summary: 'The process lives', answers: { 200: ['It does.', { type: 'object' }] } },
+  },
+  '/readyz': {
+    get: {
+      summary: 'The process takes requests',
+      answers: { 200: ['It does.', ref('Readiness')], 503: ['It does not.', ref('Readiness')] },
+    },
+  },
+  '/version': {
+    get: { summary: 'Version of the server', answers: { 200: ['The version.', { type: 'object' }] } },
+  },
+};
+
+/** Methods of each path, upper case: what 405 names. */
+export const methodsOf: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries(routes).map(([path, item]) => [path, Object.keys(item).map((method) => method.toUpperCase())]),
+);

@@ -1,0 +1,183 @@
+/** A site with its API over real servers: runtime, projector, PostgreSQL and the HTTP server on a free port. */
+import { randomBytes } from 'node:crypto';
+import { agentProjection } from '../../actors/agent/projection.ts';
+import { taskProjection } from '../../actors/task/projection.ts';
+import { createApp } from '../../api/app.ts';
+import { Commands } from '../../api/commands.ts';
+import type { ApiContext } from '../../api/context.ts';
+import { Follower } from '../../api/follower.ts';
+import { HttpServer } from '../../api/server.ts';
+import { mintToken, type Scope } from '../../api/token.ts';
+import { Projector } from '../../runtime/host/projector.ts';
+import { createSystem } from '../../runtime/host/system.ts';
+import { Unavailable } from '../../runtime/protocol/errors.ts';
+import { keyspace } from '../../runtime/protocol/keys.ts';
+import { migrate } from '../../runtime/postgres/migrate.ts';
+import { Pool } from '../../runtime/postgres/pool.ts';
+import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
+import { PostgresReadModel } from '../../runtime/postgres/readmodel.ts';
+import { RedisJournalReader } from '../../runtime/redis/journal.ts';
+import { createDatabase, useRedis } from './servers.ts';
+import { MemoryLog, startSite, type Site } from './site.ts';
+
+export const secret = 'a secret of at least thirty-two characters';
+export const issuer = 'supreme-ai-orchestrator';
+export const audience = 'orchestrator-api';
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  /** Parsed when it is JSON. */
+  body: Record<string, unknown> & { code?: string; items?: Record<string, unknown>[] };
+}
+
+export interface Call {
+  method?: string;
+  body?: unknown;
+  /** Sent as it is, instead of `body`. */
+  raw?: string | Buffer;
+  token?: string | null;
+  headers?: Record<string, string>;
+}
+
+export interface ApiSite {
+  site: Site;
+  url: string;
+  port: number;
+  log: MemoryLog;
+  context: ApiContext;
+  revoked: Set<string>;
+  token(...scopes: Scope[]): string;
+  tokenOf(tenant: string, ...scopes: Scope[]): string;
+  call(path: string, call?: Call): Promise<Answer>;
+  /** Resolves when PostgreSQL has what the journals had at the call. */
+  projected(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface ApiSiteOptions {
+  redisUrl?: string;
+  shards?: number;
+  maxAgents?: number;
+}
+
+export async function startApi({ redisUrl, shards = 2, maxAgents = 10 }: ApiSiteOptions = {}): Promise<ApiSite> {
+  const url = redisUrl ?? (await useRedis()).url;
+  const prefix = `t${randomBytes(5).toString('hex')}:`;
+  const space = keyspace(prefix);
+  const system = createSystem();
+  const log = new MemoryLog();
+  const pool = new Pool({ url: await createDatabase('api'), log });
+  await migrate(pool, log);
+  const store = new PostgresProjectionStore(pool, [taskProjection, agentProjection]);
+  const journals = new RedisJournalReader({ redis: { url, name: 'api-journals' }, space, system, log });
+  const site = await startSite({
+    url,
+    shards,
+    prefix,
+    settings: { attach: (shard) => [new Projector({ shard, journals, store, system, log })] },
+  });
+  const { gateway } = site;
+  const commands = new Commands({ gateway, replies: gateway, system, log, shards });
+  const follower = new Follower({ journals, system, log, shards });
+  const readModel = new PostgresReadModel(pool);
+  const revoked = new Set<string>();
+  let ready = true;
+  const context: ApiContext = {
+    site: {
+      name: 'primary',
+      version: '1.2.3',
+      shards,
+      maxAgents,
+      taskTimeoutMs: 3_600_000,
+      agentRedisUrl: url,
+      keyPrefix: prefix,
+    },
+    auth: { secret, issuer, audience, now: () => system.now(), isRevoked: (jti) => revoked.has(jti) },
+    gateway,
+    journals,
+    commands,
+    follower,
+    readModel,
+    system,
+    log,
+    health: () =>
+      Promise.resolve({
+        redis: true,
+        postgres: true,
+        shardsHeld: site.supervisor.shards.length,
+        readAgeMs: 0,
+        findings: [],
+      }),
+    lanes: () => site.supervisor.lanes(),
+    projection: () => [],
+    metrics: { contentType: 'text/plain', render: () => Promise.resolve('up 1\n') },
+    ready: () => ready,
+  };
+  const server = new HttpServer({
+    name: 'API',
+    host: '127.0.0.1',
+    port: 0,
+    portKey: 'x.y',
+    listener: createApp(context),
+    log,
+  });
+  for (const service of [commands, follower, server]) await service.start();
+  const mint = (scopes: readonly Scope[], tenant?: string): string =>
+    mintToken({
+      secret,
+      issuer,
+      audience,
+      subject: 'tester',
+      scopes: scopes.length > 0 ? scopes : ['admin'],
+      lifetimeSeconds: 600,
+      ...(tenant !== undefined && { tenant }),
+    });
+  const admin = mint([]);
+  return {
+    site,
+    url: server.url,
+    port: Number(new URL(server.url).port),
+    log,
+    context,
+    revoked,
+    token: (...scopes) => mint(scopes),
+    tokenOf: (tenant, ...scopes) => mint(scopes, tenant),
+    call: async (path, { method, body, raw, token = admin, headers = {} } = {}) => {
+      const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body));
+      const response = await fetch(`${server.url}${path}`, {
+        method: method ?? (sent === undefined ? 'GET' : 'POST'),
+        headers: {
+          ...(token !== null && { Authorization: `Bearer ${token}` }),
+          ...(sent !== undefined && { 'Content-Type': 'application/json' }),
+          ...headers,
+        },
+        ...(sent !== undefined && { body: sent }),
+      });
+      const text = await response.text();
+      const json = /json/.test(response.headers.get('Content-Type') ?? '') && text !== '';
+      return { status: response.status, headers: response.headers, body: json ? JSON.parse(text) : { text } } as Answer;
+    },
+    projected: async () => {
+      for (let shard = 0; shard < shards; shard++) {
+        const last = await journals.last(shard);
+        for (let tries = 0; (await readModel.watermarks())[shard] !== last && last !== '0-0'; tries++) {
+          if (tries > 500) throw new Error(`shard ${shard} was not projected up to ${last}`);
+          await system.sleep(10);
+        }
+      }
+    },
+    stop: async () => {
+      ready = false;
+      await server.stop();
+      await follower.stop();
+      await commands.stop();
+      await site.stop();
+      journals.close();
+      // Its database goes with the run.
+      await pool.close().catch((error: unknown) => {
+        if (!(error instanceof Unavailable)) throw error;
+      });
+    },
+  };
+}
