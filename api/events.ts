@@ -124,22 +124,20 @@ class EventStream {
   #send({ position, entry }: PositionedEntry): void {
     const last = this.#seen.get(entry.shard);
     if (this.#over.signal.aborted || (last !== undefined && comparePositions(position, last) <= 0)) return;
+    const before = eventId(this.#seen);
     this.#seen.set(entry.shard, position);
-    for (const record of entry.records) {
-      if (!matches(record, this.#filter)) continue;
-      this.#write('transition', transitionResource(record, entry.at));
-      if (
-        this.#filter.untilSettled !== undefined &&
-        record.outcome === undefined &&
-        settledStatuses.has(taskStatus(record.state))
-      )
-        this.#over.abort();
+    const records = entry.records.filter((record) => matches(record, this.#filter));
+    for (const [index, record] of records.entries()) {
+      // A client that is cut off in the middle of an entry gets the whole entry again.
+      const id = index === records.length - 1 ? eventId(this.#seen) : before;
+      this.#write('transition', transitionResource(record, entry.at), id);
+      if (this.#filter.untilSettled !== undefined && settles(record)) this.#over.abort();
     }
   }
 
   /** A client that does not read must not fill the memory of the server; it comes back with its Last-Event-ID. */
-  #write(event: string, data: object): void {
-    const text = `id: ${eventId(this.#seen)}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+  #write(event: string, data: object, id = eventId(this.#seen)): void {
+    const text = `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
     if (!this.#response.write(text) && this.#response.writableLength > limits.sseBufferedBytesMax) this.#over.abort();
   }
 
@@ -190,6 +188,10 @@ class EventStream {
       this.#response.write(': still here\n\n');
     }
   }
+}
+
+function settles(record: JournalRecord): boolean {
+  return record.outcome === undefined && settledStatuses.has(taskStatus(record.state));
 }
 
 function matches(record: JournalRecord, filter: Filter): boolean {

@@ -75,7 +75,7 @@ async function main(): Promise<void> {
     ...(values.id ? { id: values.id } : {}),
     ...(redisUrl ? { redisUrl } : {}),
   });
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void agent.stop());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void agent.stop());
   await agent.start();
   await agent.stopped;
 }

@@ -41,7 +41,7 @@ async function main(): Promise<number> {
   const documents = findDocuments(values.input);
   const stage = new Stage(values.json);
   const interrupted = new Promise<'interrupted'>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('interrupted'));
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => resolve('interrupted'));
   });
   const stops: (() => Promise<void>)[] = [];
   const act = async (): Promise<number> => {

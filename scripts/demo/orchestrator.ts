@@ -1,11 +1,11 @@
 /** The demo's orchestrator: the real server as a child process, on the usual ports or, when they are taken, free ones. */
-import { fork } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureSecret, mintToken } from '../../api/token.ts';
 import { portTaken } from '../../runtime/embedded/ports.ts';
 import { buildRoot } from '../root.ts';
-import type { Say } from './process.ts';
+import { guarded, type Say } from './process.ts';
 
 export interface Orchestrator {
   site: string;
@@ -37,14 +37,12 @@ export async function startOrchestrator(dataDirectory: string, say: Say): Promis
     'logging.format=json',
     'logging.level=WARNING',
   ];
-  const child = fork(
-    join(buildRoot, 'scripts/main.js'),
-    settings.flatMap((setting) => ['--set', setting]),
-    {
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-      detached: true,
-    },
-  );
+  const program = join(buildRoot, 'scripts/main.js');
+  const args = settings.flatMap((setting) => ['--set', setting]);
+  const child = spawn(...guarded(process.execPath, [program, ...args]), {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    detached: true,
+  });
   let words = '';
   child.stderr?.on('data', (chunk: Buffer) => {
     words = (words + chunk.toString()).slice(-4_000);

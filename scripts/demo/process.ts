@@ -1,5 +1,5 @@
 /** Child processes of the demo: their last words are kept for the case that they end too early. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 
 /** One line for the person who watches. */
 export type Say = (words: string) => void;
@@ -14,10 +14,22 @@ export interface Running {
 
 const stopDeadlineMs = 15_000;
 
+let guard: readonly string[] | undefined;
+
+/** A command whose process is told to end when the demo is killed without a chance to stop it. Linux only. */
+export function guarded(command: string, args: readonly string[]): [command: string, args: string[]] {
+  guard ??=
+    process.platform === 'linux' && spawnSync('setpriv', ['--pdeathsig', 'TERM', 'true']).status === 0
+      ? ['setpriv', '--pdeathsig', 'TERM']
+      : [];
+  const [first = command, ...rest] = [...guard, command, ...args];
+  return [first, rest];
+}
+
 /** @param env is merged into the environment; secrets go there and not into arguments, which everybody sees */
 export function run(command: string, args: readonly string[], env: Record<string, string>): Running {
   // A group of its own: the terminal's Ctrl-C reaches the demo, which stops its children in order.
-  const child = spawn(command, args, {
+  const child = spawn(...guarded(command, args), {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: true,

@@ -6,18 +6,23 @@ import { Feed, recordOf, submitted, type ProjectionBed } from './projectionbed.t
 const shard = 200;
 const id = (number: number) => `t-${shard}-${String(number).padStart(2, '0')}`;
 
-/** Walks through all pages. */
-async function walk<Row>(list: (cursor: string | undefined) => Promise<Page<Row>>, limit: number): Promise<Row[]> {
+/** Walks through all pages, of which there are not many. */
+export async function walk<Row>(
+  list: (cursor: string | undefined) => Promise<Page<Row>>,
+  limit: number,
+  pagesMax = 100,
+): Promise<Row[]> {
   const all: Row[] = [];
   let cursor: string | undefined;
-  do {
+  for (let pages = 0; pages < pagesMax; pages++) {
     const page = await list(cursor);
     if (page === 'bad-cursor') throw new Error('the own cursor is refused');
     if (page.rows.length > limit) throw new Error(`${page.rows.length} rows where ${limit} were asked for`);
     all.push(...page.rows);
     cursor = page.next;
-  } while (cursor !== undefined);
-  return all;
+    if (cursor === undefined) return all;
+  }
+  throw new Error(`no end after ${pagesMax} pages`);
 }
 
 export function listsSuite(bed: () => ProjectionBed): void {

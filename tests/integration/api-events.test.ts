@@ -102,8 +102,6 @@ test('every transition comes once and in order, however often the client comes b
   }
   stop.abort();
   await load;
-  // One entry may hold several records, and its id stands for all of them: a client that left in the middle of an entry
-  // does not get the rest. Here each commit holds the records of one request.
   expect(new Set(seen).size).toBe(seen.length);
   const byActor = new Map<string, number[]>();
   for (const one of seen) {
