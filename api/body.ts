@@ -126,16 +126,22 @@ function scan(text: string): string | undefined {
       const number = /[-+0-9.eE]+/y;
       number.lastIndex = index;
       const digits = number.exec(text)?.[0] ?? character;
-      const value = Number(digits);
-      if (!Number.isFinite(value)) return `the number ${digits.slice(0, 40)} is too large`;
-      if (Number.isInteger(value) && !Number.isSafeInteger(value) && !/[.eE]/.test(digits))
-        return `the number ${digits.slice(0, 40)} would lose digits; send it as a string`;
+      const wrong = numberProblem(digits);
+      if (wrong !== undefined) return `the number ${digits.slice(0, 40)} ${wrong}`;
       index += digits.length;
       continue;
     }
     index++;
   }
   return undefined;
+}
+
+/** What is no number at all is left to the parser, which says so in its own words. */
+function numberProblem(digits: string): string | undefined {
+  const value = Number(digits);
+  if (Math.abs(value) === Infinity) return 'is too large';
+  if (!/^-?\d+$/.test(digits) || Number.isSafeInteger(value) || String(value) === digits) return undefined;
+  return BigInt(value) === BigInt(digits) ? undefined : 'would lose digits; send it as a string';
 }
 
 function stringEnd(text: string, start: number): number {

@@ -1,7 +1,7 @@
 /** A task's row, from its journal records. */
 import type { Projection } from '../../runtime/protocol/projection.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
-import { settledStatuses, taskStatus } from './status.ts';
+import { settledStatuses, taskStatus, type TaskStatus } from './status.ts';
 
 export const taskProjection: Projection = {
   definition: 'task',
@@ -37,20 +37,26 @@ export const taskProjection: Projection = {
       });
       return patch;
     }
-    if (event) Object.assign(patch, byEvent[event.type]?.(event, at) ?? timedOut(event.type));
+    // Progress is of the attempt under way.
+    if (status !== 'running') patch['progress'] = null;
+    if (event) Object.assign(patch, byEvent[event.type]?.(event, at, status) ?? timedOut(event.type));
     return patch;
   },
 };
 
 type Patch = Record<string, unknown>;
 
-const byEvent: Readonly<Record<string, (event: MachineEvent, at: number) => Patch>> = {
+/** A task that is being cancelled keeps the reason of the cancel, whatever ends its attempt. */
+const reasonUnlessCancelled = (status: TaskStatus, reason: string): Patch => (status === 'cancelled' ? {} : { reason });
+
+const byEvent: Readonly<Record<string, (event: MachineEvent, at: number, status: TaskStatus) => Patch>> = {
   assign: (event) => ({ agent: event['agent'], attempt: event['attempt'] }),
   start: (_event, at) => ({ started_at: at }),
   progress: (event) => (event['progress'] === undefined ? {} : { progress: event['progress'] }),
   complete: (event) => ({ result: event['result'] }),
-  fail: (event) => ({ error: event['error'], reason: 'failed' }),
-  revoke: (event) => ({ reason: event['reason'] }),
+  fail: (event, _at, status) => ({ error: event['error'], ...reasonUnlessCancelled(status, 'failed') }),
+  release: (_event, _at, status) => reasonUnlessCancelled(status, 'released'),
+  revoke: (_event, _at, status) => reasonUnlessCancelled(status, status === 'parked' ? 'poison' : 'agent_lost'),
   cancel: (event) => ({ reason: event['reason'] ?? 'cancelled' }),
   redrive: (event) => ({
     ...{ result: null, error: null, reason: null, started_at: null, finished_at: null },

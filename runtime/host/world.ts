@@ -25,7 +25,7 @@ export async function openWorld(settings: ShardSettings, lease: Lease): Promise<
     sent,
     census: new Map(),
     siteEpoch,
-    mint: system.token,
+    mint: () => system.token(),
     telemetry,
   };
   // A scan may give an actor twice.

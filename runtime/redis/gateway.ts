@@ -23,8 +23,8 @@ export class RedisGateway implements CommandGateway, ReplyReader {
   readonly #system: System;
   readonly #connection: Connection;
   readonly #replies: Connection;
-  #pressureCheckedAt = -Infinity;
-  #pressure: string | undefined;
+  /** Shard -> when it was last looked at, and why it takes nothing in, if so. */
+  readonly #pressure = new Map<number, { checkedAtMs: number; reason: string | undefined }>();
 
   constructor({ redis, space, system, log }: GatewayOptions) {
     this.#space = space;
@@ -99,23 +99,29 @@ export class RedisGateway implements CommandGateway, ReplyReader {
   /** Stops ingress before Redis is full or a journal is longer than it may be; looked at once a second. */
   async #checkPressure(shard: number): Promise<void> {
     const now = this.#system.monotonicMs();
-    if (now - this.#pressureCheckedAt > 1_000) {
-      this.#pressureCheckedAt = now;
-      this.#pressure = await this.#connection.run(async (client) => {
-        const [memory, length] = await Promise.all([
-          client.info('memory'),
-          client.xlen(this.#space.shard(shard).journal),
-        ]);
-        const number = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(memory)?.[1] ?? 0);
-        const used = number('used_memory');
-        const max = number('maxmemory');
-        if (max > 0 && used > max * limits.memoryIngressStopRatio)
-          return `Redis uses ${used} of ${max} bytes; ingress stops at ${limits.memoryIngressStopRatio * 100} %`;
-        if (length > limits.journalEntriesMax)
-          return `the journal of shard ${shard} has ${length} entries that PostgreSQL does not have yet`;
-        return undefined;
-      });
+    let known = this.#pressure.get(shard);
+    if (!known || now - known.checkedAtMs > 1_000) {
+      known = { checkedAtMs: now, reason: known?.reason };
+      this.#pressure.set(shard, known);
+      known.reason = await this.#pressureOf(shard);
     }
-    if (this.#pressure !== undefined) throw new IngressStopped(this.#pressure, 5_000);
+    if (known.reason !== undefined) throw new IngressStopped(known.reason, 5_000);
+  }
+
+  async #pressureOf(shard: number): Promise<string | undefined> {
+    return this.#connection.run(async (client) => {
+      const [memory, length] = await Promise.all([
+        client.info('memory'),
+        client.xlen(this.#space.shard(shard).journal),
+      ]);
+      const number = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(memory)?.[1] ?? 0);
+      const used = number('used_memory');
+      const max = number('maxmemory');
+      if (max > 0 && used > max * limits.memoryIngressStopRatio)
+        return `Redis uses ${used} of ${max} bytes; ingress stops at ${limits.memoryIngressStopRatio * 100} %`;
+      if (length > limits.journalEntriesMax)
+        return `the journal of shard ${shard} has ${length} entries that PostgreSQL does not have yet`;
+      return undefined;
+    });
   }
 }

@@ -64,11 +64,11 @@ export function projectionSuite(bed: () => ProjectionBed): void {
         feed.entry(4_000, [recordOf(`task/${a}`, 5, 'parked', { event: { type: 'fail', error: { message: 'm' } } })]),
       );
       expect(await model.task(a)).toMatchObject({
-        ...{ status: 'parked', tenant: 'acme', agent: 'a-0-x', progress: 0.5, error: { message: 'm' } },
+        ...{ status: 'parked', tenant: 'acme', agent: 'a-0-x', progress: null, error: { message: 'm' } },
         ...{ result: null, finishedAt: null, attempt: 1, updatedAt: 4_000 },
       });
       expect(await model.task(b)).toMatchObject({
-        ...{ status: 'succeeded', tenant: null, agent: 'a-0-y', progress: 0.25, error: null },
+        ...{ status: 'succeeded', tenant: null, agent: 'a-0-y', progress: null, error: null },
         ...{ result: { b: 1 }, finishedAt: 3_000, attempt: 1, updatedAt: 3_000 },
       });
     });
