@@ -86,15 +86,27 @@ function checkStorable(value: unknown, at: string): void {
   });
 }
 
-/** One look at the text before it is parsed: nesting, duplicate members, numbers that would lose digits. */
+const quote = 0x22;
+const comma = 0x2c;
+const minus = 0x2d;
+const zero = 0x30;
+const nine = 0x39;
+const openList = 0x5b;
+const backslash = 0x5c;
+const closeList = 0x5d;
+const openObject = 0x7b;
+const closeObject = 0x7d;
+
+/** One look at the text before it is parsed: nesting, width, duplicate members, numbers that would lose digits. */
 function scan(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = [];
   let index = 0;
   let members = 0;
+  let items = 0;
   let expectName = false;
   while (index < text.length) {
-    const character = text[index]!;
-    if (character === '"') {
+    const character = text.charCodeAt(index);
+    if (character === quote) {
       const end = stringEnd(text, index);
       if (end === -1) return undefined;
       const names = open[open.length - 1];
@@ -111,24 +123,24 @@ function scan(text: string): string | undefined {
       index = end + 1;
       continue;
     }
-    if (character === '{' || character === '[') {
-      open.push(character === '{' ? new Set() : undefined);
+    if (character === openObject || character === openList) {
+      open.push(character === openObject ? new Set() : undefined);
       if (open.length > limits.jsonDepthMax) return `it is nested deeper than ${limits.jsonDepthMax} levels`;
-      expectName = character === '{';
-    } else if (character === '}' || character === ']') {
+      expectName = character === openObject;
+    } else if (character === closeObject || character === closeList) {
       open.pop();
       expectName = false;
-    } else if (character === ',') {
-      // The width is bounded for each item of a bulk submit, not for all of them together.
-      if (open.length === 1 && open[0] === undefined) members = 0;
+    } else if (character === comma) {
       expectName = open[open.length - 1] !== undefined;
-    } else if (character === '-' || (character >= '0' && character <= '9')) {
-      const number = /[-+0-9.eE]+/y;
-      number.lastIndex = index;
-      const digits = number.exec(text)?.[0] ?? character;
-      const wrong = numberProblem(digits);
-      if (wrong !== undefined) return `the number ${digits.slice(0, 40)} ${wrong}`;
-      index += digits.length;
+      // The width is bounded for each item of a bulk submit, not for all of them together.
+      if (open.length === 1 && !expectName) members = items = 0;
+      else if (!expectName && ++items > limits.jsonKeysMax) return `there are more than ${limits.jsonKeysMax} items`;
+    } else if (character === minus || (character >= zero && character <= nine)) {
+      const end = numberEnd(text, index);
+      // So few characters hold neither too many digits nor an exponent that is too large.
+      const wrong = end - index > 4 ? numberProblem(text.slice(index, end)) : undefined;
+      if (wrong !== undefined) return `the number ${text.slice(index, Math.min(end, index + 40))} ${wrong}`;
+      index = end;
       continue;
     }
     index++;
@@ -136,18 +148,30 @@ function scan(text: string): string | undefined {
   return undefined;
 }
 
+function numberEnd(text: string, start: number): number {
+  let index = start + 1;
+  for (; index < text.length; index++) {
+    const character = text.charCodeAt(index);
+    if (character >= zero && character <= nine) continue;
+    // + - . e E
+    if (character !== 0x2b && character !== minus && character !== 0x2e && (character | 0x20) !== 0x65) break;
+  }
+  return index;
+}
+
 /** What is no number at all is left to the parser, which says so in its own words. */
 function numberProblem(digits: string): string | undefined {
   const value = Number(digits);
   if (Math.abs(value) === Infinity) return 'is too large';
-  if (!/^-?\d+$/.test(digits) || Number.isSafeInteger(value) || String(value) === digits) return undefined;
+  if (Number.isSafeInteger(value) || String(value) === digits || !/^-?\d+$/.test(digits)) return undefined;
   return BigInt(value) === BigInt(digits) ? undefined : 'would lose digits; send it as a string';
 }
 
 function stringEnd(text: string, start: number): number {
   for (let index = start + 1; index < text.length; index++) {
-    if (text[index] === '\\') index++;
-    else if (text[index] === '"') return index;
+    const character = text.charCodeAt(index);
+    if (character === backslash) index++;
+    else if (character === quote) return index;
   }
   return -1;
 }

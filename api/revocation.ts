@@ -2,7 +2,8 @@
  * Tokens that were called back, by their `jti`, one a line. The file is looked at again when it has changed, at most once
  * a second, so that a revocation holds in every process of a machine without a restart.
  */
-import { appendFileSync, readFileSync, statSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import jwt from 'jsonwebtoken';
 import { isObject } from '../runtime/protocol/json.ts';
 
@@ -49,6 +50,7 @@ export function revoke(path: string, token: string): string {
   const jti = isObject(payload) ? payload['jti'] : undefined;
   if (typeof jti !== 'string' || !/^\S{1,128}$/.test(jti))
     throw new Error('this is no token with a jti; tokens of `orchestrator token` have one');
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   appendFileSync(path, `${jti}\n`, { mode: 0o600 });
   return jti;
 }

@@ -17,6 +17,8 @@ export interface ServerSettings {
   portKey: string;
   listener: RequestListener;
   log: Log;
+  /** For a whole request to arrive; its headers have half of it. */
+  requestTimeoutMs?: number;
 }
 
 export class HttpServer implements Service {
@@ -86,11 +88,12 @@ export class HttpServer implements Service {
 
   /** Resolves to the port. */
   #listen(host: string, port: number): Promise<number> {
+    const { requestTimeoutMs = limits.requestTimeoutMs } = this.#settings;
     const server = createServer(
       {
-        requestTimeout: limits.requestTimeoutMs,
-        headersTimeout: limits.requestTimeoutMs / 2,
-        connectionsCheckingInterval: limits.requestTimeoutMs / 10,
+        requestTimeout: requestTimeoutMs,
+        headersTimeout: requestTimeoutMs / 2,
+        connectionsCheckingInterval: requestTimeoutMs / 10,
         keepAliveTimeout: limits.keepAliveMs,
         maxHeaderSize: limits.headerBytesMax,
       },
@@ -154,7 +157,7 @@ export class HttpServer implements Service {
 
 function problemOf(error: NodeJS.ErrnoException): Problem {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return new Problem('request-timeout', `a request has ${limits.requestTimeoutMs / 1000} s to arrive`);
+    return new Problem('request-timeout', 'the request did not arrive in time');
   if (error.code === 'HPE_HEADER_OVERFLOW')
     return new Problem('headers-too-large', `headers have at most ${limits.headerBytesMax} bytes together`);
   return new Problem('invalid-http', `${error.code ?? 'error'}: the request is not well-formed`);

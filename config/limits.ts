@@ -18,21 +18,28 @@ export const limits = {
   /** Nesting and width of JSON that is taken in. */
   jsonDepthMax: 64,
   jsonKeysMax: 20_000,
+  /** Levels and members that a command wraps around what the API took in. */
+  envelopeDepthMax: 8,
+  envelopeKeysMax: 64,
 
   idLengthMax: 128,
   nameLengthMax: 128,
   reasonLengthMax: 1_024,
   errorMessageLengthMax: 8_192,
   capabilitiesMax: 64,
+  /** Attempts that one agent runs at the same time. */
+  slotsMax: 5_000,
   labelsMax: 64,
 
   /** Envelopes in one `batch` field, and items in one bulk submit. */
   batchEnvelopesMax: 1_000,
   /** Entries that one read takes from each stream, when few streams are read. */
   readEntriesMax: 256,
-  /** Entries that a shard decides in one commit. */
+  /** Entries that a shard reads for one commit. */
   commitEntriesMax: 2_000,
-  /** Steps that one batch may take, cascades included; the rest waits for the next batch on the command stream. */
+  /** Envelopes at which a commit takes no further entry: Redis does nothing else while it makes a commit true. */
+  commitEnvelopesMax: 4_000,
+  /** Steps that what actors send one another may take in one batch; the rest waits on the command stream. */
   cascadeStepsMax: 20_000,
   /** Assignments that the dispatcher makes in one batch. */
   assignmentsPerBatchMax: 1_000,
@@ -118,7 +125,9 @@ related(limits.callDeadlineMs < limits.leaseTtlMs, 'a call ends before the lease
 related(limits.readBlockMs + limits.readWatchdogMarginMs < limits.leaseTtlMs, 'a read ends before the lease does');
 related(limits.snapshotBytesMax >= 2 * limits.payloadBytesMax, 'a snapshot holds parameters and a result');
 related(limits.entryBytesMax >= 2 * limits.snapshotBytesMax, 'an entry holds a task with parameters and result');
+related(limits.slotsMax * 3 <= limits.jsonKeysMax, 'a heartbeat names every attempt of the largest agent');
 related(limits.requestBytesMax > limits.payloadBytesMax, 'a request holds the largest parameters');
 related(limits.batchEnvelopesMax <= limits.commitEntriesMax, 'a full batch fits into one commit');
+related(limits.batchEnvelopesMax < limits.commitEnvelopesMax, 'a commit takes more than one full batch');
 related(limits.journalAlarmEntries < limits.journalEntriesMax, 'the alarm comes before the stop');
 related(limits.shardsDefault <= limits.shardsMax, 'the default number of shards is allowed');

@@ -40,10 +40,11 @@ type Tree = Record<string, Record<string, unknown>>;
 export function loadConfig({ file, defaultFile, env, set }: ConfigSources): Config {
   const problems: string[] = [];
   const origin = new Map<string, string>();
-  const tree: Tree = {};
+  // Without prototypes: a section may be called anything, `constructor` too.
+  const tree = Object.create(null) as Tree;
   const put = (section: string, key: string, value: unknown, from: string): void => {
     const name = `${section}.${key}`;
-    (tree[section] ??= {})[key] = value;
+    (tree[section] ??= Object.create(null) as Tree[string])[key] = value;
     origin.set(name, from);
   };
 
@@ -65,16 +66,18 @@ export function loadConfig({ file, defaultFile, env, set }: ConfigSources): Conf
 
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(envPrefix) || value === undefined || otherVariables.has(name)) continue;
-    const fromFile = name.endsWith('_FILE') && name !== 'ORCHESTRATOR_AUTH__SECRET_FILE';
-    const [section = '', key, ...rest] = name
-      .slice(envPrefix.length, fromFile ? -'_FILE'.length : undefined)
-      .toLowerCase()
-      .split('__');
-    if (key === undefined || rest.length > 0) {
+    const [section = '', named, ...rest] = name.slice(envPrefix.length).toLowerCase().split('__');
+    if (named === undefined || rest.length > 0) {
       problems.push(`environment: ${name} is no setting; they are named like ORCHESTRATOR_REDIS__URL`);
       continue;
     }
-    put(section, key, fromFile ? readFile(value, true).trim() : scalar(section, key, value), `environment ${name}`);
+    // Some settings are called like this themselves: auth.secret_file.
+    const fromFile = named.endsWith('_file') && keysOf(section)?.includes(named) !== true;
+    const key = fromFile ? named.slice(0, -'_file'.length) : named;
+    const from = `environment ${name}`;
+    const other = origin.get(`${section}.${key}`);
+    if (other?.startsWith('environment ')) problems.push(`${from}: ${other.slice(12)} is set as well; set one of them`);
+    put(section, key, scalar(section, key, fromFile ? readFile(value, true, from).trim() : value), from);
   }
   // systemd's LoadCredential: files named like the settings they hold.
   if (env['CREDENTIALS_DIRECTORY'])
@@ -102,7 +105,7 @@ export function loadConfig({ file, defaultFile, env, set }: ConfigSources): Conf
   if (parsed.success) return parsed.data;
   throw new ConfigError(
     parsed.error.issues.map((issue) => {
-      const name = issue.path.map(String).join('.');
+      const name = issue.path.slice(0, 2).map(String).join('.');
       return `${origin.get(name) ?? 'configuration'}: ${name}: ${issue.message}`;
     }),
   );
@@ -124,17 +127,21 @@ export function printConfig(config: Config): string {
   return lines.join('\n');
 }
 
-/** Keeps what helps (scheme, host) and drops user and password. */
+/** Keeps what helps (scheme, host) and drops user and passwords, also where these are badly encoded. */
 function redacted(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//[redacted]@');
+  return url
+    .replace(/\/\/.*@/s, '//[redacted]@')
+    .replaceAll(/([?&][^=&]*(?:pass|secret|token)[^=&]*=)[^&]*/gi, '$1[redacted]');
 }
 
-function readFile(path: string, required: boolean): string {
+/** @param from what names the file, for the message */
+function readFile(path: string, required: boolean, from?: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (!required && error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
-    throw new ConfigError([`${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`]);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError([`${from === undefined ? '' : `${from}: `}${path} cannot be read: ${reason}`]);
   }
 }
 
@@ -157,14 +164,15 @@ function scalar(section: string, key: string, text: string): unknown {
 }
 
 function fieldOf(section: string, key: string): unknown {
-  let field: unknown = tableOf(section)?.shape[key];
+  const shape: Record<string, unknown> = tableOf(section)?.shape ?? {};
+  let field = Object.hasOwn(shape, key) ? shape[key] : undefined;
   while (field instanceof z.ZodDefault || field instanceof z.ZodOptional) field = field.unwrap();
   return field;
 }
 
 function tableOf(section: string): z.ZodObject | undefined {
-  const table = (configSchema.shape as Record<string, z.ZodPrefault<z.ZodObject>>)[section];
-  return table?.unwrap();
+  const { shape } = configSchema;
+  return Object.hasOwn(shape, section) ? shape[section as keyof typeof shape].unwrap() : undefined;
 }
 
 function sections(): string[] {

@@ -2,10 +2,11 @@
 
 /** The nearest of the known words, or undefined when none is near. */
 export function nearest(wrong: string, known: readonly string[]): string | undefined {
+  const word = wrong.slice(0, 64);
   const [best] = known
-    .map((name) => ({ name, distance: distance(wrong.slice(0, 64), name) }))
+    .map((name) => ({ name, distance: distance(word, name) }))
     .sort((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.max(2, wrong.length / 3) ? best.name : undefined;
+  return best && best.distance <= Math.max(2, word.length / 3) ? best.name : undefined;
 }
 
 /** Edits between two words. */

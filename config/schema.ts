@@ -8,6 +8,15 @@ import { limits } from './limits.ts';
 const port = z.int().min(0).max(65_535);
 const host = z.string().min(1).max(253);
 const file = z.string().min(1).max(4_096);
+// The messages never quote the address: it may hold a password.
+const redisUrl = z
+  .string()
+  .max(2_048)
+  .regex(/^rediss?:\/\/\S+$/, 'is an address like redis://localhost:6379');
+const postgresUrl = z
+  .string()
+  .max(2_048)
+  .regex(/^postgres(ql)?:\/\/\S+$/, 'is an address like postgres://user@localhost/orchestrator');
 
 export const configSchema = z.strictObject({
   primary_server: z
@@ -70,13 +79,8 @@ export const configSchema = z.strictObject({
     .prefault({}),
   redis: z
     .strictObject({
-      url: z
-        .string()
-        .min(1)
-        .max(2_048)
-        .optional()
-        .describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
-      agent_url: z.string().min(1).max(2_048).optional().describe('Address that agents are told; default: the same.'),
+      url: redisUrl.optional().describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
+      agent_url: redisUrl.optional().describe('Address that agents are told; default: the same.'),
       prefix: z
         .string()
         .max(64)
@@ -87,28 +91,35 @@ export const configSchema = z.strictObject({
     .prefault({}),
   postgres: z
     .strictObject({
-      url: z
-        .string()
-        .min(1)
-        .max(2_048)
-        .optional()
-        .describe('postgres:// address; without it an embedded PostgreSQL is started.'),
+      url: postgresUrl.optional().describe('postgres:// address; without it an embedded PostgreSQL is started.'),
     })
     .prefault({}),
   metrics: z
     .strictObject({
       host: host.default('localhost').describe('Address of the metrics port.'),
       port: port.default(9090).describe('Prometheus metrics without authentication; 0 takes a free one.'),
-      enabled: z.boolean().default(true),
+      enabled: z.boolean().default(true).describe('false: metrics only on the API, with a token.'),
     })
     .prefault({}),
   auth: z
     .strictObject({
       issuer: z.string().min(1).max(256).default('supreme-ai-orchestrator').describe('Required `iss` of tokens.'),
       audience: z.string().min(1).max(256).default('orchestrator-api').describe('Required `aud` of tokens.'),
+      algorithm: z
+        .enum(['HS256', 'RS256', 'ES256'])
+        .default('HS256')
+        .describe('The one signature that is taken. RS256 and ES256 need public_key_file: others mint the tokens.'),
+      public_key_file: file.optional().describe('PEM file with the public key of the issuer.'),
+      revoked_file: file
+        .optional()
+        .describe('`jti` of tokens that were called back, one a line; default: revoked in the data directory.'),
       secret_file: file
         .optional()
         .describe('File with the HS256 secret; default: secret in the data directory, made at the first start.'),
+    })
+    .refine(({ algorithm, public_key_file }) => (algorithm === 'HS256') === (public_key_file === undefined), {
+      path: ['public_key_file'],
+      message: 'belongs to algorithm RS256 or ES256, and is needed there',
     })
     .prefault({}),
   data: z

@@ -11,6 +11,7 @@ import { taskStatus } from '../actors/task/status.ts';
 import { createApp } from '../api/app.ts';
 import { Commands } from '../api/commands.ts';
 import { Follower } from '../api/follower.ts';
+import { Revocations } from '../api/revocation.ts';
 import { HttpServer } from '../api/server.ts';
 import type { Config } from '../config/schema.ts';
 import { Projector, projectorReader } from '../runtime/host/projector.ts';
@@ -42,12 +43,21 @@ export interface Process {
 export interface ComposeSettings {
   config: Config;
   servers: Servers;
+  /** What verifies tokens: the secret, or a public key as PEM. */
   secret: string;
+  revokedFile: string;
   version: string;
   log: Log;
 }
 
-export async function compose({ config, servers, secret, version, log }: ComposeSettings): Promise<Process> {
+export async function compose({
+  config,
+  servers,
+  secret,
+  revokedFile,
+  version,
+  log,
+}: ComposeSettings): Promise<Process> {
   const { shards, site } = config.orchestrator;
   const has = (role: 'api' | 'runtime'): boolean => config.orchestrator.roles.includes(role);
   const system = createSystem();
@@ -125,8 +135,10 @@ export async function compose({ config, servers, secret, version, log }: Compose
   let apiUrl: string | undefined;
   if (has('api')) {
     const gateway = new RedisGateway(adapters);
+    await gateway.ready();
     const commands = new Commands({ gateway, replies: gateway, system, log, shards });
     const follower = new Follower({ journals, system, log, shards });
+    const revocations = new Revocations(revokedFile, () => system.monotonicMs());
     let ready = true;
     const app = createApp({
       site: {
@@ -138,7 +150,14 @@ export async function compose({ config, servers, secret, version, log }: Compose
         agentRedisUrl: config.redis.agent_url ?? servers.redisUrl,
         keyPrefix: config.redis.prefix,
       },
-      auth: { secret, issuer: config.auth.issuer, audience: config.auth.audience, now: () => system.now() },
+      auth: {
+        secret,
+        algorithm: config.auth.algorithm,
+        issuer: config.auth.issuer,
+        audience: config.auth.audience,
+        isRevoked: (jti) => revocations.has(jti),
+        now: () => system.now(),
+      },
       gateway,
       journals,
       commands,

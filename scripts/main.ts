@@ -2,12 +2,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureSecret } from '../api/token.ts';
 import { createLog } from '../runtime/telemetry/log.ts';
 import { compose } from './compose.ts';
 import { projectRoot } from './root.ts';
 import { startServers } from './servers.ts';
-import { dataDirectory, readSettings, secretFile } from './settings.ts';
+import { dataDirectory, readSettings, revokedFile, verificationKey } from './settings.ts';
 
 const usage = `Usage: npm start [-- OPTIONS]
 
@@ -40,7 +39,14 @@ async function main(): Promise<number> {
   });
   const servers = await startServers(config, dataDirectory(config), log);
   try {
-    const running = await compose({ config, servers, secret: ensureSecret(secretFile(config)), version, log });
+    const running = await compose({
+      config,
+      servers,
+      secret: verificationKey(config),
+      revokedFile: revokedFile(config),
+      version,
+      log,
+    });
     log.info({ api: running.apiUrl, metrics: running.metricsUrl, site: config.orchestrator.site }, 'ready');
     process.send?.({ ready: true, api: running.apiUrl, metrics: running.metricsUrl });
     log.info({ signal: await ending }, 'stopping');

@@ -1,11 +1,13 @@
 /** The command line: `npm run orchestrator -- COMMAND`. */
+import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { revoke } from '../api/revocation.ts';
 import { ensureSecret, mintToken, scopes, type Scope } from '../api/token.ts';
 
 import { printConfig } from '../config/load.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { limits } from '../config/limits.ts';
-import { readSettings, secretFile } from './settings.ts';
+import { readSettings, revokedFile, secretFile } from './settings.ts';
 
 const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
 
@@ -15,6 +17,7 @@ const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
     --subject NAME  who it is for (default: operator)
     --tenant NAME   limits it to the tasks of one tenant
     --days N        how long it is valid (default: 30)
+  token revoke    calls the token on standard input back
   config print    the configuration in force, without secrets
   config check    says whether the configuration can be used
 
@@ -45,7 +48,7 @@ function main(argv: readonly string[]): number {
 }
 
 function token(argv: readonly string[]): number {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...argv],
     options: {
       scope: { type: 'string', multiple: true, default: ['read'] },
@@ -56,9 +59,16 @@ function token(argv: readonly string[]): number {
       set: { type: 'string', multiple: true, default: [] },
       help: { type: 'boolean', default: false },
     },
+    allowPositionals: true,
   });
   if (values.help) {
     process.stdout.write(`${usage}\n`);
+    return 0;
+  }
+  if (positionals.length > 0) {
+    if (positionals.join(' ') !== 'revoke') throw new UsageError(`token does not take ${positionals.join(' ')}`);
+    const { config: settings } = readSettings({ file: values.config, set: values.set });
+    process.stdout.write(`revoked ${revoke(revokedFile(settings), readFileSync(0, 'utf8'))}\n`);
     return 0;
   }
   const wanted = values.scope.flatMap((list) => list.split(/[\s,]+/)).filter((scope) => scope !== '');
@@ -74,6 +84,8 @@ function token(argv: readonly string[]): number {
   if (!/^[A-Za-z0-9][A-Za-z0-9@._:+-]{0,127}$/.test(values.subject))
     throw new UsageError(`--subject ${values.subject}: letters, digits and @ . _ : + -, at most 128`);
   const { config: settings } = readSettings({ file: values.config, set: values.set });
+  if (settings.auth.algorithm !== 'HS256')
+    throw new Error(`[auth] algorithm is ${settings.auth.algorithm}: tokens come from the holder of the private key`);
   process.stdout.write(
     `${mintToken({
       secret: ensureSecret(secretFile(settings)),

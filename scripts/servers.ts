@@ -35,18 +35,65 @@ export async function startServers(config: Config, dataDirectory: string, log: L
 
 async function embeddedRedis(dataDirectory: string, log: Log, stops: (() => Promise<void>)[]): Promise<string> {
   const server = await findRedisServer({ cacheDir: join(projectRoot, '.cache', 'redis') });
-  const redis = await startRedis({ server, dataDir: join(dataDirectory, 'redis'), appendfsync: 'always' });
-  stops.push(() => redis.stop());
-  log.info(
-    { version: server.version, port: redis.port, found: server.source },
-    'no [redis] url: embedded Redis started',
-  );
-  return redis.url;
+  const start = (port?: number): Promise<Embedded> =>
+    startRedis({ server, dataDir: join(dataDirectory, 'redis'), appendfsync: 'always', ...(port && { port }) });
+  const { url, port } = await keepUp('Redis', start, log, stops);
+  log.info({ version: server.version, port, found: server.source }, 'no [redis] url: embedded Redis started');
+  return url;
 }
 
 async function embeddedPostgres(dataDirectory: string, log: Log, stops: (() => Promise<void>)[]): Promise<string> {
-  const postgres = await startPostgres({ dataDir: join(dataDirectory, 'postgres') });
-  stops.push(() => postgres.stop());
-  log.info({ port: postgres.port }, 'no [postgres] url: embedded PostgreSQL started');
-  return postgres.url;
+  const start = (port?: number): Promise<Embedded> =>
+    startPostgres({ dataDir: join(dataDirectory, 'postgres'), ...(port && { port }) });
+  const { url, port } = await keepUp('PostgreSQL', start, log, stops);
+  log.info({ port }, 'no [postgres] url: embedded PostgreSQL started');
+  return url;
+}
+
+interface Embedded {
+  url: string;
+  port: number;
+  exited: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+const restartEveryMs = 1_000;
+
+/** Starts a server, and starts it again on the same port and data when it ends without having been told to. */
+async function keepUp(
+  name: string,
+  start: (port?: number) => Promise<Embedded>,
+  log: Log,
+  stops: (() => Promise<void>)[],
+): Promise<Embedded> {
+  const first = await start();
+  let running = first;
+  let stopping = false;
+  let restarting: Promise<void> = Promise.resolve();
+  const watch = (server: Embedded): void => {
+    void server.exited.then(() => {
+      if (!stopping) restarting = again();
+    });
+  };
+  const again = async (): Promise<void> => {
+    log.error({ server: name }, 'embedded server ended by itself, starting it again');
+    while (!stopping) {
+      try {
+        running = await start(first.port);
+        watch(running);
+        log.info({ server: name, port: first.port }, 'embedded server is back');
+        return;
+      } catch (error) {
+        log.error({ server: name, error: error instanceof Error ? error.message : String(error) }, 'cannot start it');
+        await new Promise((resolve) => setTimeout(resolve, restartEveryMs));
+      }
+    }
+  };
+  watch(first);
+  stops.push(async () => {
+    stopping = true;
+    await restarting;
+    await running.stop();
+  });
+  return first;
 }

@@ -1,5 +1,7 @@
 /** Where the programs find their configuration, their data and the secret. */
+import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { ensureSecret } from '../api/token.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { projectRoot } from './root.ts';
@@ -24,4 +26,15 @@ export function dataDirectory(config: Config): string {
 /** The secret that signs tokens: configured, or made in the data directory at the first start. */
 export function secretFile(config: Config): string {
   return config.auth.secret_file ?? join(dataDirectory(config), 'secret');
+}
+
+/** What verifies tokens: the secret of the site, or the public key of another issuer. */
+export function verificationKey(config: Config): string {
+  const { public_key_file: path } = config.auth;
+  return path === undefined ? ensureSecret(secretFile(config)) : readFileSync(path, 'utf8');
+}
+
+/** Where tokens are noted that were called back. */
+export function revokedFile(config: Config): string {
+  return config.auth.revoked_file ?? join(dataDirectory(config), 'revoked');
 }

@@ -20,7 +20,7 @@ export const registerSchema = z.strictObject({
     .record(name, z.union([z.string().max(limits.nameLengthMax), z.number()]))
     .refine((labels) => Object.keys(labels).length <= limits.labelsMax, `has more than ${limits.labelsMax} labels`)
     .default({}),
-  slots: z.int().min(1).max(10_000).default(1).describe('Attempts that it runs at the same time.'),
+  slots: z.int().min(1).max(limits.slotsMax).default(1).describe('Attempts that it runs at the same time.'),
   version: z.string().max(limits.nameLengthMax).optional(),
 });
 
@@ -35,7 +35,7 @@ export const events = {
     generation: z.int().min(1).optional(),
     attempts: z
       .array(z.looseObject({ task: z.string().max(limits.idLengthMax), token: z.string().max(128) }))
-      .max(10_000)
+      .max(limits.slotsMax)
       .default([]),
   }),
   /** Any other report: the agent is alive. Made by the intake, at most one per batch. */

@@ -22,6 +22,7 @@ const taskReports: Readonly<Record<string, { type: string; members: readonly str
 /** Members that stand in a stream field as JSON, and the ones that stand there as a number. */
 const jsonMembers = new Set(['result', 'error', 'retryable', 'attempts']);
 const numberMembers = new Set(['progress', 'generation']);
+const memberBounds = { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax };
 
 type Outcome = ReturnType<Application['report']>;
 
@@ -35,8 +36,12 @@ export function translateReport(agent: string, entry: Entry): Outcome {
     if (!Array.isArray(parsed.value) || parsed.value.length > limits.batchEnvelopesMax || !parsed.value.every(isObject))
       return { problem: 'bad-batch', detail: `batch is an array of at most ${limits.batchEnvelopesMax} reports` };
     reports.push(...(parsed.value as Record<string, unknown>[]));
-    const unsafe = storageProblem(parsed.value, { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax });
-    if (unsafe) return { problem: 'bad-report', detail: unsafe };
+    // Each member has the bounds that it would have in a report of its own.
+    for (const [index, report] of reports.entries())
+      for (const member of Object.values(report)) {
+        const unsafe = storageProblem(member, memberBounds);
+        if (unsafe) return { problem: 'bad-report', detail: `report ${index}: ${unsafe}` };
+      }
   } else {
     const report: Record<string, unknown> = {};
     for (const [name, text] of fields) {
@@ -45,7 +50,7 @@ export function translateReport(agent: string, entry: Entry): Outcome {
       if (jsonMembers.has(name)) {
         const parsed = parseJson(text);
         if (!parsed.ok) return { problem: 'not-json', detail: `${name}: ${parsed.error}` };
-        const unsafe = storageProblem(parsed.value, { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax });
+        const unsafe = storageProblem(parsed.value, memberBounds);
         if (unsafe) return { problem: 'bad-report', detail: `${name}: ${unsafe}` };
         report[name] = parsed.value;
       } else report[name] = numberMembers.has(name) && text !== '' ? Number(text) : text;

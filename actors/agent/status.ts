@@ -16,6 +16,8 @@ export type AgentStatus = (typeof agentStatuses)[number];
 export function agentStatus(state: StateValue): AgentStatus {
   const text = stateText(state);
   if (text.includes('suspect')) return 'SUSPECT';
+  // Its last moment: in lists and in history it is one that left.
+  if (text === 'forgotten') return 'RETIRED';
   for (const status of agentStatuses) if (text.includes(status.toLowerCase())) return status;
   return 'REGISTERING';
 }

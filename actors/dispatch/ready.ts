@@ -32,7 +32,9 @@ export class ReadyQueue {
   /** Sorted from `#head`; nothing in the heap goes before anything in it. */
   #front: ReadyTask[] = [];
   #head = 0;
-  readonly #heap: ReadyTask[] = [];
+  #heap: ReadyTask[] = [];
+  /** Tasks that are gone and still have an item here. */
+  #gone = 0;
   readonly #byAddress = new Map<Address, ReadyTask>();
 
   get size(): number {
@@ -43,7 +45,7 @@ export class ReadyQueue {
     const known = this.#byAddress.get(address);
     if (known) {
       if (known.rank === rank && known.attempt === attempt) return;
-      known.gone = true;
+      this.#leave(known);
     }
     const task: ReadyTask = { address, rank, queuedAt, attempt, gone: false };
     this.#byAddress.set(address, task);
@@ -55,8 +57,20 @@ export class ReadyQueue {
   remove(address: Address): void {
     const task = this.#byAddress.get(address);
     if (!task) return;
-    task.gone = true;
     this.#byAddress.delete(address);
+    this.#leave(task);
+  }
+
+  /** Where no agent ever looks for work, tasks that come and go would fill the memory: at times the gone are swept out. */
+  #leave(task: ReadyTask): void {
+    task.gone = true;
+    if (++this.#gone <= this.#byAddress.size + 1_024) return;
+    const items = [...this.#front.slice(this.#head), ...this.#heap].filter((item) => !item.gone);
+    // A sorted list is a heap.
+    this.#heap = items.sort((left, right) => (before(left, right) ? -1 : 1));
+    this.#front = [];
+    this.#head = 0;
+    this.#gone = 0;
   }
 
   /** The best `count` tasks, best first; fewer when there are fewer. */
@@ -66,7 +80,10 @@ export class ReadyQueue {
       if (index >= this.#front.length && !this.#refill()) break;
       const task = this.#front[index]!;
       if (!task.gone) found.push(task);
-      else if (index === this.#head) this.#head++;
+      else if (index === this.#head) {
+        this.#head++;
+        this.#gone--;
+      }
     }
     if (this.#head > 1_024) {
       this.#front = this.#front.slice(this.#head);
@@ -98,7 +115,10 @@ export class ReadyQueue {
 
   #refill(): boolean {
     for (let task = this.#pop(); task; task = this.#pop()) {
-      if (task.gone) continue;
+      if (task.gone) {
+        this.#gone--;
+        continue;
+      }
       this.#front.push(task);
       return true;
     }

@@ -1,5 +1,5 @@
 /** A task's row, from its journal records. */
-import type { Projection } from '../../runtime/protocol/projection.ts';
+import { WhenStatus, type Projection } from '../../runtime/protocol/projection.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { settledStatuses, taskStatus, type TaskStatus } from './status.ts';
 
@@ -37,8 +37,8 @@ export const taskProjection: Projection = {
       });
       return patch;
     }
-    // Progress is of the attempt under way.
-    if (status !== 'running') patch['progress'] = null;
+    // Progress is of the attempt under way, also while it is being cancelled.
+    if (status !== 'running' && status !== 'cancelling') patch['progress'] = null;
     if (event) Object.assign(patch, byEvent[event.type]?.(event, at, status) ?? timedOut(event.type));
     return patch;
   },
@@ -52,7 +52,11 @@ const reasonUnlessCancelled = (status: TaskStatus, reason: string): Patch => (st
 const byEvent: Readonly<Record<string, (event: MachineEvent, at: number, status: TaskStatus) => Patch>> = {
   assign: (event) => ({ agent: event['agent'], attempt: event['attempt'] }),
   start: (_event, at) => ({ started_at: at }),
-  progress: (event) => (event['progress'] === undefined ? {} : { progress: event['progress'] }),
+  progress: (event, at) => ({
+    ...(event['progress'] !== undefined && { progress: event['progress'] }),
+    // Progress of an attempt that did not say that it started is its start.
+    started_at: new WhenStatus('assigned', at),
+  }),
   complete: (event) => ({ result: event['result'] }),
   fail: (event, _at, status) => ({ error: event['error'], ...reasonUnlessCancelled(status, 'failed') }),
   release: (_event, _at, status) => reasonUnlessCancelled(status, 'released'),

@@ -3,7 +3,7 @@
  * is the smallest JSON that gives the same object back (R9).
  */
 import type { AnyMachineSnapshot } from 'xstate';
-import type { MachineEvent, StateValue } from '../protocol/envelope.ts';
+import { stateText, type MachineEvent, type StateValue } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
 import type { JsonObject } from '../protocol/json.ts';
 import type { ActorView, StoredActor } from '../protocol/snapshot.ts';
@@ -35,6 +35,17 @@ export function stateOf(actor: Actor): StateValue {
   return actor.snapshot.value as StateValue;
 }
 
+const stateTexts = new WeakMap<object, string>();
+
+/** The state as text. Actors in one state mostly share its value, so it is put together once. */
+export function stateTextOf(actor: Actor): string {
+  const value = stateOf(actor);
+  if (typeof value === 'string') return value;
+  let text = stateTexts.get(value);
+  if (text === undefined) stateTexts.set(value, (text = stateText(value)));
+  return text;
+}
+
 export function viewOf(actor: Actor): ActorView {
   return {
     id: actor.id,
@@ -61,7 +72,8 @@ export function freeze(actor: Actor): string {
   const history = snapshot.historyValue as Record<string, { id: string }[]>;
   for (const key in history) {
     stored.history ??= {};
-    stored.history[key] = history[key]!.map((node) => node.id);
+    // XState has them in the order in which they were entered last, and after a restore in that of the machine.
+    stored.history[key] = history[key]!.map((node) => node.id).sort();
   }
   if (actor.timers !== noTimers) stored.timers = actor.timers;
   if (actor.recent.length > 0) stored.recent = actor.recent as string[];

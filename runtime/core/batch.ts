@@ -11,7 +11,7 @@ import { stateText } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
 import type { Application, Commit, Dispatcher, Entry, DecisionTelemetry } from './decision.ts';
-import { freeze, isDone, stateOf, viewOf, type Actor } from './actor.ts';
+import { freeze, isDone, stateOf, stateTextOf, viewOf, type Actor } from './actor.ts';
 import type { Registry } from './definition.ts';
 import type { Effect } from './effect.ts';
 import type { Intake } from './intake.ts';
@@ -90,6 +90,8 @@ export function decide(
   return new Batch(world, now, epoch, sequence).run(intakes, dueTimers);
 }
 
+const noActor = { revision: 0, state: '' } as const;
+
 class Batch {
   readonly #world: World;
   readonly #now: number;
@@ -132,7 +134,8 @@ class Batch {
   run(intakes: readonly Intake[], dueTimers: readonly string[]): Decided {
     for (const intake of intakes) this.#take(intake);
     for (const key of dueTimers) this.#decide(timerEnvelope(key));
-    this.#drain();
+    // An agent that has not heard yet what it lost or let go is given no work: the later word would undo the new one.
+    if (!this.#drain()) return this.#finish(true);
     const assignments = this.#world.dispatcher.decide(
       this.#now,
       (address) => this.#world.actors.get(address) != null,
@@ -193,7 +196,8 @@ class Batch {
     if (
       actor &&
       envelope.origin === 'report' &&
-      definition.passOver?.(actor.snapshot.context as never, envelope.event!, this.#now)
+      envelope.event &&
+      definition.passOver?.(actor.snapshot.context as never, envelope.event, this.#now)
     )
       return { outcome: 'duplicate', to: envelope.to, revision: actor.revision, state: stateOf(actor) };
     const decision = step(definition, actor, envelope, this.#now);
@@ -221,18 +225,17 @@ class Batch {
       }
       case 'duplicate': {
         if (envelope.origin === 'timer') {
-          if (!(envelope.id in actor!.timers)) this.#clearTimer(envelope);
+          if (!actor || !(envelope.id in actor.timers)) this.#clearTimer(envelope);
         } else {
           this.#record(envelope, actor!.revision, stateOf(actor!), 'duplicate', undefined);
           world.telemetry.outcome(definition.id, 'duplicate');
         }
-        return { outcome: 'duplicate', to: envelope.to, revision: actor!.revision, state: stateOf(actor!) };
+        const { revision, state } = actor ? { revision: actor.revision, state: stateOf(actor) } : noActor;
+        return { outcome: 'duplicate', to: envelope.to, revision, state };
       }
       case 'refused': {
         const state = actor && stateOf(actor);
-        if (envelope.origin === 'timer') this.#clearTimer(envelope);
-        // The index offered what the actor does not take: it is forgotten, or the shard would offer it for ever.
-        if (envelope.origin === 'dispatch') world.dispatcher.observe(envelope.to, undefined);
+        this.#giveUp(envelope);
         // R6: a refusal is a recorded outcome.
         this.#record(envelope, actor?.revision ?? 0, state ?? '', 'refused', decision.reason);
         world.telemetry.outcome(definition.id, 'refused');
@@ -243,7 +246,7 @@ class Batch {
         return { outcome: 'refused', to: envelope.to, reason, detail, legal, ...(state !== undefined && { state }) };
       }
       case 'faulted':
-        if (envelope.origin === 'timer') this.#clearTimer(envelope);
+        this.#giveUp(envelope);
         return this.#setAsideEnvelope(envelope, decision.reason, decision.detail);
       default:
         return unreachable(decision);
@@ -320,16 +323,24 @@ class Batch {
     this.#cascade.push(envelope);
   }
 
-  #drain(): void {
+  /** Decides what actors sent one another. False when that was too much, and a resident actor waits for some of it. */
+  #drain(): boolean {
+    const stepsMax = this.#steps + limits.cascadeStepsMax;
+    let all = true;
     for (let index = 0; index < this.#cascade.length; index++) {
       const envelope = this.#cascade[index]!;
       if (this.#lastWaiting.get(envelope.to) === envelope) this.#lastWaiting.delete(envelope.to);
       const loaded = this.#world.actors.has(envelope.to);
-      if (loaded && this.#steps < limits.cascadeStepsMax) this.#decide(envelope);
-      else this.#commit.deferred.push(envelope);
+      if (loaded && this.#steps < stepsMax) {
+        this.#decide(envelope);
+        continue;
+      }
+      this.#commit.deferred.push(envelope);
+      if (this.#world.actors.get(envelope.to)?.definition.resident) all = false;
     }
     this.#cascade.length = 0;
     this.#lastWaiting.clear();
+    return all;
   }
 
   #record(
@@ -367,6 +378,12 @@ class Batch {
     return { ...this.#setAside(entry, undefined, reason, detail), to: envelope.to } as Outcome;
   }
 
+  /** What the shard itself offers would be offered for ever: a timer is cleared, and an actor leaves the index. */
+  #giveUp(envelope: Envelope): void {
+    if (envelope.origin === 'timer') this.#clearTimer(envelope);
+    if (envelope.origin === 'dispatch') this.#world.dispatcher.observe(envelope.to, undefined);
+  }
+
   #clearTimer(envelope: Envelope): void {
     const key = timerKey(envelope.to, envelope.id);
     if (!this.#commit.timersSet.has(key)) this.#commit.timersCleared.add(key);
@@ -379,8 +396,8 @@ class Batch {
 
   #measure(before: Actor | undefined, after: Actor): void {
     if (before && before.snapshot.value === after.snapshot.value) return;
-    const from = before && stateText(stateOf(before));
-    const to = stateText(stateOf(after));
+    const from = before && stateTextOf(before);
+    const to = stateTextOf(after);
     if (from === to) return;
     const { census } = this.#world;
     if (from !== undefined) count(census, after.definition.id, from, -1);

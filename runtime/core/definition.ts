@@ -98,7 +98,7 @@ export function loadDefinition(definition: Definition): LoadedDefinition {
   return { ...definition, input, events, versionTag, stateNodes, plan: Plan.of(definition.machine) };
 }
 
-/** Changes when states, transitions or their guards and targets change; not when a comment does. */
+/** Changes when states, transitions or their targets do: what a stored actor stands in. Guards and actions may change. */
 export function structuralHash(machine: AnyStateMachine): string {
   const lines: string[] = [];
   const visit = (node: AnyStateNode): void => {

@@ -138,8 +138,14 @@ function single(fields: Map<string, string>): [(typeof kinds)[number], string] |
   return [undefined, ''];
 }
 
+/** What the API took in stands inside of the command, so the command may be that much larger. */
+const commandBounds = {
+  depthMax: limits.jsonDepthMax + limits.envelopeDepthMax,
+  keysMax: limits.jsonKeysMax + limits.envelopeKeysMax,
+};
+
 function checkCommand(value: unknown): { envelope: Envelope } | { detail: string } {
-  const unsafe = storageProblem(value, { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax });
+  const unsafe = storageProblem(value, commandBounds);
   if (unsafe) return { detail: unsafe };
   const parsed = commandSchema.safeParse(value);
   if (!parsed.success) {

@@ -13,6 +13,7 @@ import { parseAddress } from '../protocol/ids.ts';
 import type { JsonObject } from '../protocol/json.ts';
 import type { Actor } from './actor.ts';
 import { isDone, noRecent, noTimers, viewOf, type Timers } from './actor.ts';
+import { durable, NotJson } from './context.ts';
 import type { LoadedDefinition } from './definition.ts';
 import type { Effect } from './effect.ts';
 
@@ -83,8 +84,7 @@ export function step(
         : create(definition, envelope, nowMs, envelope.input);
     }
     const event = envelope.event!;
-    if (envelope.origin === 'timer' && event.type === retireTimer)
-      return actor && isDone(actor) ? { outcome: 'retired' } : refused('not-legal-now', 'the actor lives', []);
+    if (envelope.origin === 'timer') return fire(definition, actor, envelope, nowMs);
     if (actor) return advance(definition, actor, envelope, event, nowMs);
     if (!definition.genesis) return refused('unknown-actor', `there is no ${envelope.to}`, []);
     const birth: Envelope = { id: envelope.id, to: envelope.to, origin: 'actor' };
@@ -94,7 +94,8 @@ export function step(
     const told = advance(definition, { ...born.actor, revision: 0 }, envelope, event, nowMs);
     return told.outcome === 'applied' ? { ...told, effects: [...born.effects, ...told.effects] } : told;
   } catch (error) {
-    return { outcome: 'faulted', reason: 'machine-threw', detail: messageOf(error) };
+    const reason = error instanceof NotJson ? 'context-not-json' : 'machine-threw';
+    return { outcome: 'faulted', reason, detail: messageOf(error) };
   }
 }
 
@@ -103,7 +104,8 @@ function create(definition: LoadedDefinition, envelope: Envelope, nowMs: number,
   if (parsed && !parsed.success) return refused('invalid-input', issueText(parsed.error.issues), []);
   const id = idOf(envelope);
   asked = [];
-  const given = stamped(parsed ? parsed.data : input, nowMs, id);
+  const data = parsed ? parsed.data : input;
+  const given = stamped(data, nowMs, id);
   const snapshot = (definition.plan?.initial(given, inertScope) ??
     definition.machine.getInitialSnapshot(inertScope, given)) as AnyMachineSnapshot;
   if (snapshot.status === 'error')
@@ -118,7 +120,11 @@ function create(definition: LoadedDefinition, envelope: Envelope, nowMs: number,
     timers: noTimers,
     recent: noRecent,
   };
-  return settle(base, snapshot, envelope, nowMs);
+  const born = settle(base, snapshot, envelope, nowMs);
+  if (born.outcome !== 'applied' || !isCommand(envelope)) return born;
+  // Where a later one like it is an event, this one coming again would be such an event: it is known by its id.
+  if (definition.recreate?.(viewOf(born.actor), data).kind !== 'event') return born;
+  return { ...born, actor: { ...born.actor, recent: [envelope.id] } };
 }
 
 function recreate(
@@ -137,8 +143,20 @@ function recreate(
     case 'conflict':
       return refused('conflict', meaning.detail, legalEvents(actor));
     case 'event':
+      if (isExternal(envelope) && actor.recent.includes(envelope.id))
+        return { outcome: 'duplicate', detail: `command ${envelope.id} was applied` };
       return advance(definition, actor, { ...envelope, origin: 'actor' }, meaning.event, nowMs, envelope);
   }
+}
+
+/** A timer that is not set any more, or not due, was read before its actor went on: nothing that happened (R1). */
+function fire(definition: LoadedDefinition, actor: Actor | undefined, envelope: Envelope, nowMs: number): Decision {
+  const timer = actor?.timers[envelope.id];
+  const due = typeof timer === 'number' ? timer : timer?.[0];
+  if (!actor || due === undefined || due > nowMs)
+    return { outcome: 'duplicate', detail: `timer ${envelope.id} is not due` };
+  if (envelope.id === retireTimer) return { outcome: 'retired' };
+  return advance(definition, actor, envelope, typeof timer === 'object' ? timer[1] : envelope.event!, nowMs);
 }
 
 function advance(
@@ -167,13 +185,6 @@ function advance(
       if (!parsed.success) return refused('invalid-event', issueText(parsed.error.issues), legalEvents(actor));
       taken = parsed.data;
     }
-  }
-  if (envelope.origin === 'timer') {
-    const timer = actor.timers[envelope.id];
-    const due = typeof timer === 'number' ? timer : timer?.[0];
-    // The state was left, or the timer set again, after this firing was read: not an event of the machine any more.
-    if (due === undefined || due > nowMs) return { outcome: 'duplicate', detail: `timer ${envelope.id} is not due` };
-    if (typeof timer === 'object') taken = timer[1];
   }
   if (isDone(actor)) return refusedBy(definition, actor, event);
   asked = [];
@@ -255,9 +266,10 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
   let nextTimers: Timers = actor.timers;
   if (timers) nextTimers = Object.keys(timers).length > 0 ? timers : noTimers;
   let recent = actor.recent;
-  if (envelope.event && (envelope.origin === 'command' || envelope.origin === 'relay'))
+  if (isCommand(envelope) && (envelope.event || actor.revision > 0))
     recent = [...recent.slice(1 - limits.recentCommandsMax), envelope.id];
-  compact(snapshot, actor.snapshot);
+  const context = durable(snapshot.context as JsonObject, snapshot === actor.snapshot ? {} : actor.snapshot.context);
+  if (context !== snapshot.context) (snapshot as { context: unknown }).context = context;
   const since = sameState(actor.snapshot.value, snapshot.value) ? actor.since : nowMs;
   return {
     outcome: 'applied',
@@ -273,22 +285,6 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
       recent,
     },
   };
-}
-
-/**
- * Drops undefined members of a new context, so that an actor in memory has the same members in the same order as one that
- * was read back: otherwise the bytes of its next snapshot would depend on who decided before (R9).
- */
-function compact(snapshot: AnyMachineSnapshot, before: AnyMachineSnapshot): void {
-  const context = snapshot.context as Record<string, unknown>;
-  if (context === before.context && snapshot !== before) return;
-  for (const key in context) {
-    if (context[key] !== undefined) continue;
-    const whole: Record<string, unknown> = {};
-    for (const member in context) if (context[member] !== undefined) whole[member] = context[member];
-    (snapshot as { context: unknown }).context = whole;
-    return;
-  }
 }
 
 function sameState(left: unknown, right: unknown): boolean {
@@ -319,6 +315,10 @@ function refused(reason: string, detail: string, legal: readonly string[]): Deci
 
 function isExternal(envelope: Envelope): boolean {
   return envelope.origin === 'command' || envelope.origin === 'report' || envelope.origin === 'relay';
+}
+
+function isCommand(envelope: Envelope): boolean {
+  return envelope.origin === 'command' || envelope.origin === 'relay';
 }
 
 function idOf(envelope: Envelope): string {

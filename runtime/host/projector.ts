@@ -4,7 +4,7 @@
  * everything that follows a journal it originates no command (R8).
  */
 import { limits } from '../../config/limits.ts';
-import type { JournalReader, Log, ProjectionStore, Service, System } from '../ports.ts';
+import type { JournalReader, Log, PositionedEntry, ProjectionStore, Service, System } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Position } from '../protocol/journal.ts';
 
@@ -58,24 +58,27 @@ export class Projector implements Service {
     this.#wake.abort();
   }
 
-  /** Applies at most one page. */
+  /** Applies what one look at the journal finds. */
   async runOnce(): Promise<{ applied: number; quarantined: number }> {
     const { shard, journals, store, log } = this.#settings;
+    const total = { applied: 0, quarantined: 0 };
     this.#position ??= await store.watermark(shard);
-    const entries = await journals.range(shard, this.#position, limits.projectEntriesMax);
-    const last = entries[entries.length - 1];
-    if (!last) return { applied: 0, quarantined: 0 };
-    const outcome = await store.apply(shard, this.#position, entries);
-    if ('conflict' in outcome) {
-      // Another process projected this shard meanwhile: go on from where it came to.
-      this.#position = outcome.conflict;
-      return { applied: 0, quarantined: 0 };
+    for (const page of pages(await journals.range(shard, this.#position, limits.projectEntriesMax))) {
+      const outcome = await store.apply(shard, this.#position, page);
+      if ('conflict' in outcome) {
+        // Another process projected this shard meanwhile: go on from where it came to.
+        this.#position = outcome.conflict;
+        return total;
+      }
+      this.#position = page.at(-1)!.position;
+      total.applied += outcome.applied;
+      total.quarantined += outcome.quarantined;
+      if (outcome.quarantined > 0)
+        log.error({ shard, count: outcome.quarantined }, 'journal records quarantined; see the table quarantine');
+      await journals.acknowledge(shard, projectorReader, this.#position);
+      if (this.#stopping.signal.aborted) return total;
     }
-    this.#position = last.position;
-    if (outcome.quarantined > 0)
-      log.error({ shard, count: outcome.quarantined }, 'journal records quarantined; see the table quarantine');
-    await journals.acknowledge(shard, projectorReader, last.position);
-    return outcome;
+    return total;
   }
 
   async #run(): Promise<void> {
@@ -110,4 +113,19 @@ export class Projector implements Service {
       }
     }
   }
+}
+
+/** Entries of about one transaction each: as many records as the largest batch decides. */
+function* pages(entries: readonly PositionedEntry[]): Generator<readonly PositionedEntry[]> {
+  let page: PositionedEntry[] = [];
+  let records = 0;
+  for (const each of entries) {
+    page.push(each);
+    records += each.entry.records.length;
+    if (records < limits.cascadeStepsMax) continue;
+    yield page;
+    page = [];
+    records = 0;
+  }
+  if (page.length > 0) yield page;
 }

@@ -23,6 +23,8 @@ export class Reading {
   #claimAtMs = 0;
   #isolating = false;
   #suspect: string | undefined;
+  /** Entries that were read and did not fit into the batch. They are pending, so whoever claims gets them anew. */
+  #waiting: Entry[] = [];
   /** Key of an entry or a timer -> the error that it caused. */
   readonly #poison = new Map<string, string>();
 
@@ -107,10 +109,12 @@ export class Reading {
     const { lease } = this.#tenure;
     const streams = this.#mailboxes.length + 1;
     if (!this.#isolating && system.monotonicMs() < this.#claimAtMs) {
+      if (this.#waiting.length > 0) return this.#waiting.splice(0);
       const count = Math.min(limits.readEntriesMax, Math.max(8, Math.floor(limits.commitEntriesMax / streams)));
       const waitMs = hurry ? 1 : Math.max(1, Math.min(limits.readBlockMs, this.#nextTimerMs - now));
-      return store.read(lease, this.#mailboxes, count, waitMs);
+      return reportsFirst(await store.read(lease, this.#mailboxes, count, waitMs));
     }
+    this.#waiting = [];
     // Nothing may be in flight: a claim returns what this owner has read and not yet committed as well.
     await settle();
     const count = this.#isolating ? 1 : Math.max(1, Math.floor(limits.claimEntriesMax / streams));
@@ -126,18 +130,25 @@ export class Reading {
   async #intakes(entries: readonly Entry[]): Promise<Intake[]> {
     const { application, store } = this.#settings;
     const intakes: Intake[] = [];
-    for (const entry of entries) {
+    let envelopes = 0;
+    for (const [index, entry] of entries.entries()) {
+      if (envelopes >= limits.commitEnvelopesMax) {
+        this.#waiting = entries.slice(index);
+        break;
+      }
       const key = entryKey(entry);
       const poison = this.#poison.get(key);
       const understood = understand(entry, application);
       const taken = poison === undefined ? understood : asPoison(understood, poison);
       this.#poison.delete(key);
       intakes.push(taken);
+      envelopes += taken.envelopes.length;
       if (!taken.redrive) continue;
       for (const [id, setAside] of await store.setAsideEntries(this.#tenure.lease.shard, taken.redrive)) {
         // That it was taken over from another shard is counted already.
         const { relayed: _, ...again } = understand(restoreSetAside(setAside, id), application);
         intakes.push({ ...again, redriven: id, apart: true });
+        envelopes += again.envelopes.length;
       }
     }
     return intakes;
@@ -150,6 +161,14 @@ export class Reading {
     const entry: Entry = { source: 'commands', id: '0-0', fields: ['derived', JSON.stringify([timerEnvelope(key)])] };
     return { entry, envelopes: [], problem: { reason: 'not-storable', detail }, clearsTimer: key };
   }
+}
+
+/** What agents report makes room and is not much: a flood of submits does not keep it waiting. */
+function reportsFirst(entries: readonly Entry[]): Entry[] {
+  return [
+    ...entries.filter(({ source }) => source !== 'commands'),
+    ...entries.filter(({ source }) => source === 'commands'),
+  ];
 }
 
 function entryKey(entry: Entry): string {

@@ -3,7 +3,7 @@ import type { PositionedEntry, ProjectionStore } from '../ports.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { parseAddress } from '../protocol/ids.ts';
 import { positionStart, type JournalRecord, type Position } from '../protocol/journal.ts';
-import type { Projection } from '../protocol/projection.ts';
+import { WhenStatus, type Projection } from '../protocol/projection.ts';
 import { transitionOf, type Transition } from './transition.ts';
 
 /** Columns of a projection, and beside them `id`, `shard`, `updated_at` and `revision`. Times in ms since 1970. */
@@ -86,9 +86,13 @@ export class MemoryProjectionStore implements ProjectionStore {
         ? Object.fromEntries(Object.keys(projection.columns).map((column) => [column, null]))
         : { ...known };
     // What is kept is a copy, as from a database: the record and its reader share no object.
-    for (const [column, value] of Object.entries(structuredClone(projection.patch(record, at))))
+    const before = row['status'];
+    for (const [column, given] of Object.entries(projection.patch(record, at))) {
+      if (given instanceof WhenStatus && given.status !== before) continue;
+      const value = structuredClone(given instanceof WhenStatus ? given.value : given);
       row[column] =
         projection.columns[column] === 'counter' ? Number(row[column] ?? 0) + Number(value) : (value ?? null);
+    }
     table.set(parts.id, Object.assign(row, { id: parts.id, shard, updated_at: at, revision }));
   }
 }

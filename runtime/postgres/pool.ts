@@ -8,32 +8,54 @@ export interface PostgresSettings {
   url: string;
   log: Log;
   connectionsMax?: number;
+  /** Longest statement, and longest pause inside a transaction. */
+  queryTimeoutMs?: number;
+  /** For a connection to be made, or for one of the pool to be free. */
+  connectTimeoutMs?: number;
 }
 
-/** SQLSTATE classes after which the same call may succeed: connection, resources, operator, lock, serialization. */
-const transient = /^(08|53|57|55P03|40)/;
-const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'ENOTFOUND', 'EPIPE']);
+/**
+ * What the same call may survive later, as SQLSTATE: connection, resources, operator, lock, serialization, a pause that was
+ * too long, a server that only reads for now, its disk.
+ */
+const transient = /^(08|53|57|40|58|55P03|25P03|25006)/;
+const unreachable =
+  /^(ECONN(REFUSED|RESET|ABORTED)|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN|EPIPE)$/;
+/** The driver's own words for a connection that is gone; it gives them no code. */
+const broken = /^Connection terminated|timeout|^Client (has encountered|was closed)|^Cannot use a pool/;
 
 export class Pool {
   readonly #pool: pg.Pool;
+  #closed: Promise<void> | undefined;
 
-  constructor({ url, log, connectionsMax = 8 }: PostgresSettings) {
+  constructor({
+    url,
+    log,
+    connectionsMax = 8,
+    queryTimeoutMs = limits.queryTimeoutMs,
+    connectTimeoutMs = limits.callDeadlineMs,
+  }: PostgresSettings) {
     this.#pool = new pg.Pool({
       connectionString: url,
       max: connectionsMax,
-      connectionTimeoutMillis: limits.callDeadlineMs,
-      query_timeout: limits.queryTimeoutMs,
-      statement_timeout: limits.queryTimeoutMs,
-      idle_in_transaction_session_timeout: limits.queryTimeoutMs,
+      connectionTimeoutMillis: connectTimeoutMs,
+      query_timeout: queryTimeoutMs,
+      statement_timeout: queryTimeoutMs,
+      idle_in_transaction_session_timeout: queryTimeoutMs,
       application_name: 'orchestrator',
     });
     let last = '';
     const report = (error: Error): void => {
-      if (error.message !== last) log.warn({ error: error.message }, 'postgres connection failed');
+      // What ends with the pool, or right after it, is no news.
+      if (error.message !== last && this.#closed === undefined)
+        log.warn({ error: error.message }, 'postgres connection failed');
       last = error.message;
     };
     this.#pool.on('error', report);
-    this.#pool.on('connect', (client) => client.on('error', report));
+    this.#pool.on('connect', (client) => {
+      last = '';
+      client.on('error', report);
+    });
   }
 
   /** @throws Unavailable for what may pass; a data error is thrown as pg's DatabaseError */
@@ -56,33 +78,29 @@ export class Pool {
     }
   }
 
-  /** BEGIN … COMMIT around the work; a failure rolls back. */
+  /** BEGIN … COMMIT around the work. After a failure the connection is closed, and with it the server rolls back. */
   async transaction<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     return this.withClient(async (client) => {
       await client.query('BEGIN');
-      try {
-        const result = await work(client);
-        await client.query('COMMIT');
-        return result;
-      } catch (error) {
-        await client.query('ROLLBACK').catch(() => undefined);
-        throw error;
-      }
+      const result = await work(client);
+      await client.query('COMMIT');
+      return result;
     });
   }
 
-  async close(): Promise<void> {
-    await this.#pool.end();
+  /** Resolves when no connection is in use any more. Idempotent. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#pool.end());
   }
 }
 
 function asUnavailable(error: unknown): unknown {
-  if (!(error instanceof Error)) return error;
+  if (!(error instanceof Error) || error instanceof Unavailable) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  const broken = /Connection terminated|timeout|Client has encountered a connection error|Cannot use a pool/.test(
-    error.message,
-  );
-  return transient.test(code) || unreachable.has(code) || broken
-    ? new Unavailable('postgres', error.message, { cause: error })
-    : error;
+  // The message of the server may quote anyone's data, so there only the code decides.
+  const passes =
+    error instanceof pg.DatabaseError
+      ? transient.test(code)
+      : unreachable.test(code) || (code === '' && broken.test(error.message));
+  return passes ? new Unavailable('postgres', error.message, { cause: error }) : error;
 }

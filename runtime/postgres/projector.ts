@@ -4,25 +4,16 @@
  * goes on.
  */
 import type pg from 'pg';
+import { limits } from '../../config/limits.ts';
 import type { PositionedEntry, ProjectionStore } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { parseAddress } from '../protocol/ids.ts';
-import { positionStart, type JournalRecord, type Position } from '../protocol/journal.ts';
+import { positionStart, type Position } from '../protocol/journal.ts';
 import type { Projection } from '../protocol/projection.ts';
 import type { Pool } from './pool.ts';
 import { collapse, insertStatement, updateStatement, type RowPatch, type Statement } from './rows.ts';
-
-/** One journal record with its place. */
-interface Placed {
-  position: Position;
-  epoch: number;
-  sequence: number;
-  ordinal: number;
-  shard: number;
-  at: number;
-  record: JournalRecord;
-}
+import { transitions, type Placed } from './transitions.ts';
 
 export class PostgresProjectionStore implements ProjectionStore {
   readonly #pool: Pool;
@@ -65,7 +56,8 @@ export class PostgresProjectionStore implements ProjectionStore {
       );
       const present = rows[0]?.position ?? positionStart;
       if (present !== from) return { conflict: present };
-      const quarantined = await this.#store(client, records);
+      let quarantined = 0;
+      for (const slice of slices(records)) quarantined += await this.#store(client, slice);
       await client.query('UPDATE watermarks SET position = $2, updated_at = now() WHERE shard = $1', [
         shard,
         last.position,
@@ -76,25 +68,23 @@ export class PostgresProjectionStore implements ProjectionStore {
 
   /** Returns how many records were quarantined. */
   async #store(client: pg.PoolClient, records: readonly Placed[]): Promise<number> {
-    if (records.length === 0) return 0;
-    await client.query('SAVEPOINT batch');
-    try {
-      for (const { text, values } of this.#statements(records)) await client.query(text, values);
-      await client.query('RELEASE SAVEPOINT batch');
-      return 0;
-    } catch (error) {
-      if (!isDataError(error)) throw error;
-      await client.query('ROLLBACK TO SAVEPOINT batch');
-      if (records.length === 1) {
-        await quarantine(client, records[0]!, error.message);
-        return 1;
-      }
-      const middle = records.length >> 1;
+    const problem = await attempt(client, async () => {
+      const { text, values } = transitions(records);
+      const { rowCount } = await client.query(text, values);
+      if (rowCount !== records.length) return placeTaken;
+      return run(client, this.#rows(records));
+    });
+    if (problem === undefined) return 0;
+    const middle = records.length >> 1;
+    if (middle > 0)
       return (await this.#store(client, records.slice(0, middle))) + (await this.#store(client, records.slice(middle)));
-    }
+    await quarantine(client, records[0]!, problem);
+    // Lists follow the present journal; only the history holds two records for one place.
+    if (problem === placeTaken) await attempt(client, () => run(client, this.#rows(records)));
+    return 1;
   }
 
-  #statements(records: readonly Placed[]): Statement[] {
+  #rows(records: readonly Placed[]): Statement[] {
     const tables = new Map<Projection, Map<string, RowPatch>>();
     const others = new Map<string, Placed>();
     for (const placed of records) {
@@ -115,7 +105,7 @@ export class PostgresProjectionStore implements ProjectionStore {
         projection,
       );
     }
-    const statements: Statement[] = [transitions(records)];
+    const statements: Statement[] = [];
     for (const [projection, rows] of tables) {
       const [begun, changed] = [
         [...rows.values()].filter((row) => row.begins),
@@ -129,46 +119,39 @@ export class PostgresProjectionStore implements ProjectionStore {
   }
 }
 
-function transitions(records: readonly Placed[]): Statement {
-  const column = <T>(pick: (placed: Placed) => T): T[] => records.map(pick);
-  return {
-    text: `INSERT INTO transitions (shard, epoch, sequence, ordinal, actor, revision, outcome, origin, event, payload, state, reason, caused_by, envelope, traceparent, at)
-      SELECT v.shard, v.epoch, v.sequence, v.ordinal, v.actor, v.revision, v.outcome, v.origin, v.event, v.payload::jsonb, v.state, v.reason, v.caused_by, v.envelope, v.traceparent, to_timestamp(v.at / 1000.0)
-      FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::float8[])
-        AS v (shard, epoch, sequence, ordinal, actor, revision, outcome, origin, event, payload, state, reason, caused_by, envelope, traceparent, at)
-      ON CONFLICT DO NOTHING`,
-    values: [
-      column(({ shard }) => shard),
-      column(({ epoch }) => epoch),
-      column(({ sequence }) => sequence),
-      column(({ ordinal }) => ordinal),
-      column(({ record }) => record.actor),
-      column(({ record }) => record.revision),
-      column(({ record }) => record.outcome ?? 'applied'),
-      column(({ record }) => record.origin),
-      column(({ record }) => record.event?.type ?? 'create'),
-      column(({ record }) => payloadOf(record)),
-      column(({ record }) => stateText(record.state)),
-      column(({ record }) => record.reason ?? null),
-      column(({ record }) => record.by ?? null),
-      column(({ record }) => record.id),
-      column(({ record }) => record.traceparent ?? null),
-      column(({ at }) => at),
-    ],
-  };
+/** A journal that was begun anew or restored from an older copy counts its commits from where others are stored. */
+const placeTaken = 'its place in the history is taken by a record of another journal of this shard';
+
+/** What one statement carries at most: the records of a commit, and the bytes of an entry. */
+function* slices(records: readonly Placed[]): Generator<readonly Placed[]> {
+  let slice: Placed[] = [];
+  let bytes = 0;
+  for (const placed of records) {
+    const size = JSON.stringify(placed.record).length;
+    if (slice.length >= limits.commitEntriesMax || (slice.length > 0 && bytes + size > limits.entryBytesMax)) {
+      yield slice;
+      slice = [];
+      bytes = 0;
+    }
+    slice.push(placed);
+    bytes += size;
+  }
+  if (slice.length > 0) yield slice;
 }
 
-/** The event without its type; parameters and results are in the task's row and need not stand twice. */
-function payloadOf(record: JournalRecord): string | null {
-  const {
-    type: _,
-    parameters: __,
-    result: ___,
-    ...rest
-  } = (record.event ?? record.input ?? {}) as Record<string, unknown>;
-  // A token that is still worth something must not be readable by everyone who may read history.
-  delete rest['token'];
-  return Object.keys(rest).length > 0 ? JSON.stringify(rest) : null;
+async function run(client: pg.PoolClient, statements: readonly Statement[]): Promise<undefined> {
+  for (const { text, values } of statements) await client.query(text, values);
+}
+
+/** All of the work, or nothing of it and the reason: what the work returns, or the error of its data. */
+async function attempt(client: pg.PoolClient, work: () => Promise<string | undefined>): Promise<string | undefined> {
+  await client.query('SAVEPOINT attempt');
+  const problem = await work().catch((error: unknown) => {
+    if (isDataError(error)) return error.message;
+    throw error;
+  });
+  await client.query(problem === undefined ? 'RELEASE SAVEPOINT attempt' : 'ROLLBACK TO SAVEPOINT attempt');
+  return problem;
 }
 
 function otherActors(records: readonly Placed[]): Statement {

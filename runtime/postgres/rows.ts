@@ -1,5 +1,5 @@
 /** Patches of one table, collapsed per row, as two statements: rows that begin, and rows that change. */
-import type { Column, Projection } from '../protocol/projection.ts';
+import { WhenStatus, type Column, type Projection } from '../protocol/projection.ts';
 
 export interface RowPatch {
   id: string;
@@ -18,9 +18,13 @@ export function collapse(rows: Map<string, RowPatch>, next: RowPatch, projection
     rows.set(next.id, next);
     return;
   }
-  for (const [column, value] of Object.entries(next.values))
+  const { status } = known.values;
+  for (const [column, value] of Object.entries(next.values)) {
+    if (value instanceof WhenStatus && status !== value.status) continue;
+    const present = value instanceof WhenStatus ? value.value : value;
     known.values[column] =
-      projection.columns[column] === 'counter' ? Number(known.values[column] ?? 0) + Number(value) : value;
+      projection.columns[column] === 'counter' ? Number(known.values[column] ?? 0) + Number(present) : present;
+  }
   known.revision = next.revision;
   known.at = next.at;
 }
@@ -47,7 +51,8 @@ function cast(column: Column, expression: string): string {
   return expression;
 }
 
-function parameter(column: Column, value: unknown): unknown {
+function parameter(column: Column, given: unknown): unknown {
+  const value = given instanceof WhenStatus ? given.value : given;
   if (value === undefined || value === null) return null;
   return column === 'jsonb' ? JSON.stringify(value) : value;
 }
@@ -85,8 +90,16 @@ export function updateStatement(projection: Projection, rows: readonly RowPatch[
     arrays.push(rows.map((row) => name in row.values));
     parameters.push(`$${arrays.length}::bool[]`);
     names.push(name, `has_${name}`);
+    let holds = `v.has_${name}`;
+    const statuses = rows.map(({ values }) => (values[name] instanceof WhenStatus ? values[name].status : null));
+    if (statuses.some((status) => status !== null)) {
+      arrays.push(statuses);
+      parameters.push(`$${arrays.length}::text[]`);
+      names.push(`when_${name}`);
+      holds += ` AND (v.when_${name} IS NULL OR v.when_${name} = t.status)`;
+    }
     const value = type === 'counter' ? `t.${name} + v.${name}` : cast(type, `v.${name}`);
-    sets.push(`${name} = CASE WHEN v.has_${name} THEN ${value} ELSE t.${name} END`);
+    sets.push(`${name} = CASE WHEN ${holds} THEN ${value} ELSE t.${name} END`);
   }
   const text = `UPDATE ${projection.table} AS t SET updated_at = to_timestamp(v.at / 1000.0), revision = v.revision${sets.map((set) => `, ${set}`).join('')}
     FROM unnest($1::text[], $2::float8[], $3::bigint[]${parameters.map((text) => `, ${text}`).join('')})

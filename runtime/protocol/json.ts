@@ -38,31 +38,46 @@ export interface JsonBounds {
  * @returns a sentence that names the place as a JSON pointer
  */
 export function storageProblem(value: unknown, bounds: JsonBounds): string | undefined {
+  if (typeof value !== 'object' || value === null) return leafProblem(value, '');
   let keys = 0;
-  const stack: { value: unknown; path: string; depth: number }[] = [{ value, path: '', depth: 0 }];
+  const stack: { value: object; path: string; depth: number }[] = [{ value, path: '', depth: 0 }];
   for (let item = stack.pop(); item; item = stack.pop()) {
     const { path, depth } = item;
-    const where = path === '' ? 'the value' : path;
-    if (depth > bounds.depthMax) return `${where} is nested deeper than ${bounds.depthMax} levels`;
-    if (typeof item.value === 'string') {
-      const problem = textProblem(item.value);
-      if (problem) return `${where} ${problem}`;
-    } else if (typeof item.value === 'number') {
-      if (!Number.isFinite(item.value)) return `${where} is not a finite number`;
-    } else if (typeof item.value === 'object' && item.value !== null) {
-      const list = Array.isArray(item.value);
-      for (const [key, child] of Object.entries(item.value)) {
-        if (++keys > bounds.keysMax) return `the value has more than ${bounds.keysMax} members`;
-        if (!list) {
-          if (key === '__proto__') return `${where} has a member named __proto__`;
-          const problem = textProblem(key);
-          if (problem) return `a member name in ${where} ${problem}`;
-        }
-        stack.push({ value: child, path: `${path}/${key.slice(0, 40)}`, depth: depth + 1 });
+    const parts: Iterable<[string | number, unknown]> = Array.isArray(item.value)
+      ? item.value.entries()
+      : Object.entries(item.value);
+    for (const [key, child] of parts) {
+      if (++keys > bounds.keysMax) return `the value has more than ${bounds.keysMax} members`;
+      if (typeof key === 'string') {
+        if (key === '__proto__') return `${path || 'the value'} has a member named __proto__`;
+        const problem = textProblem(key);
+        if (problem) return `a member name in ${path || 'the value'} ${problem}`;
+      }
+      if (depth + 1 > bounds.depthMax) return `${pathTo(path, key)} is nested deeper than ${bounds.depthMax} levels`;
+      if (typeof child === 'object' && child !== null)
+        stack.push({ value: child, path: pathTo(path, key), depth: depth + 1 });
+      else {
+        const problem = leafProblem(child, path, key);
+        if (problem) return problem;
       }
     }
   }
   return undefined;
+}
+
+/** Paths are only written down for what they lead to: most values are fine, and there may be very many. */
+function pathTo(path: string, key: string | number | undefined): string {
+  return key === undefined ? path : `${path}/${String(key).slice(0, 40)}`;
+}
+
+function leafProblem(value: unknown, path: string, key?: string | number): string | undefined {
+  const problem =
+    typeof value === 'string'
+      ? textProblem(value)
+      : typeof value === 'number' && !Number.isFinite(value)
+        ? 'is not a finite number'
+        : undefined;
+  return problem === undefined ? undefined : `${pathTo(path, key) || 'the value'} ${problem}`;
 }
 
 // eslint-disable-next-line no-control-regex -- NUL is exactly what is searched for

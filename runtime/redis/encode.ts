@@ -6,9 +6,14 @@ import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
 /** Arguments of one operation: Lua's unpack has a stack limit, so long lists are cut. Even, for field-value pairs. */
 const argumentsMax = 4_000;
 
-export class CommitEncoder {
+/**
+ * Operations travel as one JSON text: a thousand small arguments cost both sides more than reading them out of a text does.
+ * Long texts follow as arguments of their own, because Lua hashes every byte of every string it makes, and so would twice.
+ */
+class CommitEncoder {
   readonly keys: string[];
-  readonly operations: (string | number)[] = [];
+  readonly #operations: (string | number)[] = [];
+  readonly #texts: string[] = [];
   readonly #places = new Map<string, number>();
 
   constructor(leaseKey: string) {
@@ -29,10 +34,27 @@ export class CommitEncoder {
     const place = this.place(key);
     for (let from = 0; from < list.length || from === 0; from += argumentsMax) {
       const part = list.length <= argumentsMax ? list : list.slice(from, from + argumentsMax);
-      this.operations.push(operation, place, part.length);
-      for (const item of part) this.operations.push(item);
+      this.#operations.push(operation, place, part.length);
+      for (const item of part) this.#operations.push(item);
     }
   }
+
+  /** @returns what stands for the text among the arguments; the function takes the texts in this order */
+  text(text: string): number {
+    this.#texts.push(text);
+    return 0;
+  }
+
+  arguments(): string[] {
+    return [wellFormed(this.#operations), ...this.#texts];
+  }
+}
+
+/** JSON whose every escape a strict reader takes: half of a surrogate pair, as cutting a text leaves it, is none. */
+function wellFormed(operations: readonly (string | number)[]): string {
+  const json = JSON.stringify(operations);
+  if (!json.includes('\\ud')) return json;
+  return JSON.stringify(operations.map((item) => (typeof item === 'string' ? Buffer.from(item).toString() : item)));
 }
 
 export function encodeCommit(
@@ -52,23 +74,27 @@ export function encodeCommit(
   }
   if (commit.mailboxesOpened.length > 0) encoder.add('sadd', keys.mailboxes, commit.mailboxesOpened);
 
-  const written: string[] = [];
+  const written: (string | number)[] = [];
   const removed: string[] = [];
   for (const [address, text] of commit.snapshots) {
     if (text === null) removed.push(address);
-    else written.push(address, text);
+    else written.push(address, encoder.text(text));
   }
-  if (written.length > 0) encoder.add('hset', keys.snapshots, written);
+  if (written.length > 0) encoder.add('store', keys.snapshots, written);
   if (removed.length > 0) encoder.add('hdel', keys.snapshots, removed);
 
-  const timers: (string | number)[] = [];
-  for (const [key, dueMs] of commit.timersSet) timers.push(dueMs, key);
+  const timers: string[] = [];
+  for (const [key, dueMs] of commit.timersSet) timers.push(String(dueMs), key);
   if (timers.length > 0) encoder.add('zadd', keys.timers, timers);
   if (commit.timersCleared.size > 0) encoder.add('zrem', keys.timers, [...commit.timersCleared]);
 
   for (const [mailbox, messages] of commit.posts) {
     const inbox = space.inbox(shard, mailbox);
-    for (const message of messages) encoder.add('xadd', inbox, Object.entries(message).flat());
+    for (const message of messages) {
+      const fields: string[] = [];
+      for (const field in message) fields.push(field, message[field]!);
+      encoder.add('xadd', inbox, fields);
+    }
   }
   for (const { shard: target, number, envelope } of commit.outbound)
     encoder.add('xadd', keys.outbound, ['shard', target, 'number', number, 'envelope', JSON.stringify(envelope)]);
@@ -98,7 +124,7 @@ export function encodeCommit(
 
   let journal = 0;
   if (commit.journal !== undefined) {
-    encoder.add('xadd', keys.journal, ['entry', commit.journal]);
+    encoder.add('record', keys.journal, [encoder.text(commit.journal)]);
     journal = encoder.place(keys.journal);
   }
   for (const { recipient, request, outcomes } of commit.replies)
@@ -121,5 +147,5 @@ export function encodeCommit(
     encoder.add('del', space.outbox(shard, mailbox), []);
     encoder.add('srem', keys.mailboxes, [mailbox]);
   }
-  return { keys: encoder.keys, args: [epoch, sequence, journal, ...encoder.operations] };
+  return { keys: encoder.keys, args: [epoch, sequence, journal, ...encoder.arguments()] };
 }

@@ -76,15 +76,20 @@ local function groups(keys, args)
   return wrong
 end
 
--- What each operation of a commit expects its key to be, and how it is done with the arguments from..to.
+-- What each operation of a commit expects its key to be, how it is done with the arguments from..to, and, where there are
+-- long texts among its arguments, that each n-th is one.
 local operations = {
   hset = { 'hash', function(key, args, from, to) redis.call('HSET', key, unpack(args, from, to)) end },
+  -- store: field, text, and so on
+  store = { 'hash', function(key, args, from, to) redis.call('HSET', key, unpack(args, from, to)) end, 2 },
   hdel = { 'hash', function(key, args, from, to) redis.call('HDEL', key, unpack(args, from, to)) end },
   zadd = { 'zset', function(key, args, from, to) redis.call('ZADD', key, unpack(args, from, to)) end },
   zrem = { 'zset', function(key, args, from, to) redis.call('ZREM', key, unpack(args, from, to)) end },
   sadd = { 'set', function(key, args, from, to) redis.call('SADD', key, unpack(args, from, to)) end },
   srem = { 'set', function(key, args, from, to) redis.call('SREM', key, unpack(args, from, to)) end },
   xadd = { 'stream', function(key, args, from, to) return redis.call('XADD', key, '*', unpack(args, from, to)) end },
+  -- record: text, which becomes the field `entry`
+  record = { 'stream', function(key, args, from) return redis.call('XADD', key, '*', 'entry', args[from]) end, 1 },
   -- reply: arguments are the length to keep, the time to live in ms, then fields
   reply = { 'stream', function(key, args, from, to)
     redis.call('XADD', key, 'MAXLEN', '~', args[from], '*', unpack(args, from + 2, to))
@@ -102,15 +107,16 @@ local operations = {
 
 -- commit: makes one batch true, all of it or nothing, once (R1, R5).
 -- KEYS lease, then every key that an operation names by its place
--- ARGV epoch, sequence, place of the journal in KEYS (0: no record), then operations: name, place of key, count, arguments
+-- ARGV epoch, sequence, place of the journal in KEYS (0: no record), operations, then the long texts in order
+--      operations: a JSON array, in it per operation: name, place of key, count of arguments, arguments (a long text as 0)
 -- Returns {'committed', journal id} | {'repeated', journal id} | {'stale', epoch} | {'gap', expected sequence} |
 --         {'damaged', what}; only 'committed' writes.
-local function commit(keys, args)
+local function commit(keys, argv)
   local held = redis.call('HMGET', keys[1], 'epoch', 'sequence', 'journal')
-  if held[1] ~= args[1] then
+  if held[1] ~= argv[1] then
     return { 'stale', held[1] or '0' }
   end
-  local sequence = tonumber(args[2])
+  local sequence = tonumber(argv[2])
   local last = tonumber(held[2])
   if sequence == last then
     return { 'repeated', held[3] }
@@ -118,12 +124,14 @@ local function commit(keys, args)
   if sequence ~= last + 1 then
     return { 'gap', last + 1 }
   end
+  local args = cjson.decode(argv[4])
   local count = #args
-  local at = 4
+  local at = 1
+  local taken = 4
   local checked = {}
   while at <= count do
     local operation = operations[args[at]]
-    local key = keys[tonumber(args[at + 1])]
+    local key = keys[args[at + 1]]
     if not operation or not key then
       return { 'damaged', 'operation ' .. tostring(args[at]) .. ' at argument ' .. at }
     end
@@ -135,14 +143,25 @@ local function commit(keys, args)
       end
       checked[key] = expected
     end
-    at = at + 3 + tonumber(args[at + 2])
+    local size = args[at + 2]
+    local every = operation[3]
+    if every then
+      for place = at + 2 + every, at + 2 + size, every do
+        taken = taken + 1
+        args[place] = argv[taken]
+      end
+    end
+    at = at + 3 + size
   end
-  local journal_place = args[3]
+  if taken ~= #argv then
+    return { 'damaged', taken .. ' arguments are used of ' .. #argv }
+  end
+  local journal_place = tonumber(argv[3])
   local journal = ''
-  at = 4
+  at = 1
   while at <= count do
-    local size = tonumber(args[at + 2])
-    local result = operations[args[at]][2](keys[tonumber(args[at + 1])], args, at + 3, at + 2 + size)
+    local size = args[at + 2]
+    local result = operations[args[at]][2](keys[args[at + 1]], args, at + 3, at + 2 + size)
     if args[at + 1] == journal_place then
       journal = result
     end

@@ -33,6 +33,11 @@ export class RedisGateway implements CommandGateway, ReplyReader {
     this.#replies = new Connection({ ...redis, name: `${redis.name}-replies` }, system, log);
   }
 
+  /** Resolves when commands can be taken. @throws Unavailable when Redis does not answer in time */
+  ready(): Promise<void> {
+    return this.#connection.ready();
+  }
+
   close(): void {
     this.#connection.close();
     this.#replies.close();

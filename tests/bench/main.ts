@@ -9,37 +9,65 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findRedisServer, startRedis } from '../../runtime/embedded/redis.ts';
+import type { RedisServer } from '../../runtime/embedded/redis-binary.ts';
 import { projectRoot } from '../../scripts/root.ts';
 import { figuresOf, type Measurement } from './measurement.ts';
 import { pageOf, ratioLines, ratiosOf, tableOf, type Report, type Series } from './report.ts';
 import { installPeer, measure, orchestrator, peers, type System } from './systems.ts';
 import type { ThroughputResult } from './throughput.ts';
 
-const { values } = parseArgs({
-  options: {
-    tasks: { type: 'string', default: '50000' },
-    warmup: { type: 'string', default: '5000' },
-    runs: { type: 'string', default: '3' },
-    agents: { type: 'string', default: '5' },
-    slots: { type: 'string', default: '100' },
-    /** One run of the orchestrator alone under the profiler; writes no results. */
-    profile: { type: 'boolean', default: false },
-    peer: { type: 'boolean', default: true },
-    /** Leave out appendfsync always. */
-    quick: { type: 'boolean', default: false },
-  },
-  allowNegative: true,
-});
-const tasks = Number(values.tasks);
-const warmup = Number(values.warmup);
-const [agents, slots] = [Number(values.agents), Number(values.slots)];
-const server = await findRedisServer({ cacheDir: join(projectRoot, '.cache/redis') });
+interface Options {
+  tasks: number;
+  warmup: number;
+  runs: number;
+  agents: number;
+  slots: number;
+  /** One run of the orchestrator alone under the profiler; writes no results. */
+  profile: boolean;
+  peer: boolean;
+  /** Leave out appendfsync always. */
+  quick: boolean;
+}
+
+/** @throws Error naming the option that is wrong */
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      tasks: { type: 'string', default: '50000' },
+      warmup: { type: 'string', default: '5000' },
+      runs: { type: 'string', default: '3' },
+      agents: { type: 'string', default: '5' },
+      slots: { type: 'string', default: '100' },
+      profile: { type: 'boolean', default: false },
+      peer: { type: 'boolean', default: true },
+      quick: { type: 'boolean', default: false },
+    },
+    allowNegative: true,
+  });
+  const count = (name: 'tasks' | 'warmup' | 'runs' | 'agents' | 'slots'): number => {
+    const value = Number(values[name]);
+    if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${values[name]}: is a whole number from 1`);
+    return value;
+  };
+  return {
+    tasks: count('tasks'),
+    warmup: count('warmup'),
+    runs: count('runs'),
+    agents: count('agents'),
+    slots: count('slots'),
+    profile: values.profile,
+    peer: values.peer,
+    quick: values.quick,
+  };
+}
+
 const scratchDir = join(projectRoot, '.cache/bench');
-await mkdir(scratchDir, { recursive: true });
 
 async function runOnce<Result extends Measurement>(
+  server: RedisServer,
   system: System,
   appendfsync: Series['appendfsync'],
+  { tasks, warmup }: Options,
 ): Promise<Result> {
   const dataDir = await mkdtemp(join(scratchDir, `${process.pid}-`));
   try {
@@ -54,9 +82,10 @@ async function runOnce<Result extends Measurement>(
   }
 }
 
-async function profile(): Promise<void> {
+async function profile(server: RedisServer, options: Options): Promise<void> {
+  const { tasks, agents, slots } = options;
   const file = join(scratchDir, `throughput-${new Date().toISOString().replaceAll(':', '-')}.cpuprofile`);
-  const result = await runOnce<ThroughputResult>(orchestrator(agents, slots, file), 'everysec');
+  const result = await runOnce<ThroughputResult>(server, orchestrator(agents, slots, file), 'everysec', options);
   console.log(`${Math.round(figuresOf(result).tasksPerSecond)} tasks/s under the profiler; self time by function:\n`);
   for (const { share, ms, place } of (result.profile ?? []).slice(0, 25))
     console.log(
@@ -65,21 +94,21 @@ async function profile(): Promise<void> {
   console.log(`\nThe whole profile: ${file}`);
 }
 
-/** The medians' own order: which system begins changes from round to round. */
-async function compare(): Promise<void> {
-  const systems = [orchestrator(agents, slots), ...(values.peer ? peers : [])];
+/** Rounds of one run each; which system begins changes from round to round. */
+async function compare(server: RedisServer, options: Options): Promise<void> {
+  const { tasks, runs, agents, slots, peer, quick } = options;
+  const systems = [orchestrator(agents, slots), ...(peer ? peers : [])];
   const versions: Record<string, string> = { Node: process.versions.node, Redis: server.version };
-  if (values.peer) versions['BullMQ'] = await installPeer();
-  const policies: Series['appendfsync'][] = values.quick ? ['everysec'] : ['everysec', 'always'];
+  if (peer) versions['BullMQ'] = await installPeer();
+  const policies: Series['appendfsync'][] = quick ? ['everysec'] : ['everysec', 'always'];
   const series: Series[] = policies.flatMap((appendfsync) =>
     systems.map(({ name, setUp }) => ({ system: name, setUp, appendfsync, runs: [] })),
   );
-  const runs = Number(values.runs);
   for (let round = 0; round < runs; round++) {
     for (const [index] of series.entries()) {
       const one = series[(index + round) % series.length]!;
       const system = systems.find(({ name }) => name === one.system)!;
-      const result = await runOnce(system, one.appendfsync);
+      const result = await runOnce(server, system, one.appendfsync, options);
       one.runs.push(result);
       const { tasksPerSecond, totalUsPerTask } = figuresOf(result);
       console.error(
@@ -114,7 +143,10 @@ function commit(): string {
 }
 
 try {
-  await (values.profile ? profile() : compare());
+  const options = readOptions();
+  await mkdir(scratchDir, { recursive: true });
+  const server = await findRedisServer({ cacheDir: join(projectRoot, '.cache/redis') });
+  await (options.profile ? profile(server, options) : compare(server, options));
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
 }

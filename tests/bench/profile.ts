@@ -10,7 +10,8 @@ export interface SelfTime {
   ms: number;
 }
 
-const idle = new Set(['(idle)', '(program)', '(root)']);
+/** Not the program's work; `dispatch` without a file is the profiler being started. */
+const idle = new Set(['(idle)', '(program)', '(root)', 'dispatch']);
 
 /** Runs `work` under the sampling profiler, writes `file` (open it in Chrome's or VS Code's viewer) and sums it up. */
 export async function profiled(file: string, work: () => Promise<void>): Promise<SelfTime[]> {

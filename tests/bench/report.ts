@@ -31,24 +31,24 @@ function number(value: number, digits: number): string {
   return fraction === undefined ? grouped : `${grouped}.${fraction}`;
 }
 
-/** At most 80 columns; one row per system and policy, medians, then the spread of the throughput. */
+/** At most 80 columns; for each fsync policy one row per system: medians, then the spread of the throughput. */
 export function tableOf(series: readonly Series[]): string {
-  const head = ['system', ...columns.map((column) => column.title), 'min..max tasks/s'];
-  const rows = series.map(({ system, appendfsync, runs }) => {
+  const head = ['', ...columns.map((column) => column.title), 'min..max tasks/s'];
+  const rows = series.map(({ system, runs }) => {
     const { min, max } = spreadOf(runs, 'tasksPerSecond');
-    return [
-      `${system}${appendfsync === 'always' ? ' (fsync)' : ''}`,
-      ...columns.map(({ figure, digits }) => number(spreadOf(runs, figure).median, digits)),
-      `${number(min, 0)}..${number(max, 0)}`,
-    ];
+    const medians = columns.map(({ figure, digits }) => number(spreadOf(runs, figure).median, digits));
+    return [system, ...medians, `${number(min, 0)}..${number(max, 0)}`];
   });
   const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
   const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
-      .join('  ')
-      .trimEnd();
-  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)].join('\n');
+    cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('  ');
+  const policies = [...new Set(series.map((one) => one.appendfsync))];
+  return policies
+    .map((policy) => {
+      const own = rows.filter((_, index) => series[index]!.appendfsync === policy);
+      return [line([`fsync ${policy}`, ...head.slice(1)]), ...own.map(line)].join('\n');
+    })
+    .join('\n\n');
 }
 
 export interface Ratio {
@@ -84,8 +84,8 @@ export function ratioLines(ratios: readonly Ratio[]): string {
   return ratios
     .map(
       ({ peer, appendfsync, throughput, totalCpu, redisCpu }) =>
-        `against ${peer}, appendfsync ${appendfsync}: ${throughput.toFixed(2)} x its tasks/s, ` +
-        `${totalCpu.toFixed(2)} x its CPU,\n  ${redisCpu.toFixed(2)} x its Redis CPU`,
+        `against ${peer}, fsync ${appendfsync}:\n  ${throughput.toFixed(2)} x its tasks/s, ` +
+        `${totalCpu.toFixed(2)} x its CPU a task, ${redisCpu.toFixed(2)} x its Redis CPU a task`,
     )
     .join('\n');
 }
@@ -112,7 +112,7 @@ ${tableOf(series)}
 ${ratioLines(ratiosOf(series))}
 \`\`\`
 
-\`us\` are microseconds of CPU (user and system) per task; \`(fsync)\` is appendfsync always on both sides.
+\`us\` are microseconds of CPU (user and system) per task; fsync is appendfsync of Redis, the same on both sides.
 
 ## Every run
 

@@ -21,9 +21,6 @@ export interface System {
   args: readonly string[];
 }
 
-/** New space for the young: with V8's default of 16 MiB a batch survives two collections and is copied for nothing. */
-const nodeArgs = ['--max-semi-space-size=64'];
-
 export function orchestrator(agents: number, slots: number, profileFile?: string): System {
   return {
     name: 'orchestrator',
@@ -58,7 +55,7 @@ export async function measure<Result extends Measurement>(
 ): Promise<Result> {
   const { stdout } = await run(
     process.execPath,
-    [...nodeArgs, system.program, '--url', url, '--tasks', `${tasks}`, '--warmup', `${warmup}`, ...system.args],
+    [system.program, '--url', url, '--tasks', `${tasks}`, '--warmup', `${warmup}`, ...system.args],
     { timeout: runDeadlineMs, maxBuffer: 16 * 1024 * 1024, env: { ...process.env, NODE_ENV: 'production' } },
   );
   return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Result;

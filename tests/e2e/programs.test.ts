@@ -1,6 +1,6 @@
 /** The programs as a user starts them: the demo, the server, the command line. They run from `.build`, as `npm run` runs them. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -68,6 +68,11 @@ async function serve(
 async function token(data: string, ...args: string[]): Promise<string> {
   const { ended } = start('scripts/orchestrator.js', ['token', '--set', `data.directory=${data}`, ...args]);
   return (await ended).out.trim();
+}
+
+/** Processes whose parent is the given one, as the kernel lists them. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
 }
 
 describe('the demo', () => {
@@ -141,6 +146,37 @@ describe('the server', () => {
       expect(task).toMatchObject({ type: 'echo', status: 'queued' });
       second.child.kill('SIGINT');
       expect((await second.ended).code).toBe(0);
+    },
+  );
+
+  test(
+    'goes on by itself when its Redis and its PostgreSQL are killed, and has lost nothing',
+    { timeout: 120_000 },
+    async () => {
+      const data = join(folder, 'killed');
+      const site = await serve(data, ['logging.format=json']);
+      const admin = await token(data, '--scope', 'admin');
+      const headers = { Authorization: `Bearer ${admin}`, 'Content-Type': 'application/json' };
+      const submit = (): Promise<Response> =>
+        fetch(`${site.api}/api/v1/tasks`, { method: 'POST', headers, body: '{"type":"echo"}' });
+      const first = (await (await submit()).json()) as { id: string };
+      const servers = childrenOf(site.child.pid!);
+      expect(servers.length).toBeGreaterThanOrEqual(2);
+      for (const pid of servers) process.kill(pid, 'SIGKILL');
+      await expect.poll(async () => (await submit()).status, { timeout: 60_000, interval: 200 }).toBe(202);
+      await expect
+        .poll(
+          async () => {
+            const answer = await fetch(`${site.api}/api/v1/tasks?type=echo`, { headers });
+            return answer.ok ? ((await answer.json()) as { items: { id: string }[] }).items.map(({ id }) => id) : [];
+          },
+          { timeout: 60_000, interval: 200 },
+        )
+        .toContain(first.id);
+      site.child.kill('SIGTERM');
+      const { code, err } = await site.ended;
+      expect(code).toBe(0);
+      expect(err).toMatch(/embedded server is back/);
     },
   );
 

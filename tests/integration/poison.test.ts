@@ -288,7 +288,7 @@ describe('R10: a machine that misbehaves', () => {
     [{ type: 'loop' }, 'machine-threw', false],
     [{ type: 'fanout' }, 'too-many-effects', false],
     [{ type: 'grow', size: limits.snapshotBytesMax }, 'not-storable', false],
-    [{ type: 'odd' }, 'not-storable', true],
+    [{ type: 'odd' }, 'context-not-json', true],
     [{ type: 'astray' }, 'not-storable', true],
   ];
   let number = 0;
@@ -375,7 +375,7 @@ describe('R10: a machine that misbehaves', () => {
   test('a redrive that fails again is set aside again', async () => {
     const known = (await setAside()).length;
     const address: Address = `grump/g-${shard}-again`;
-    await site.send({ id: 'again', to: address, event: { type: 'odd' } });
+    await site.send({ id: 'again', to: address, event: { type: 'astray' } });
     const { id } = await isSetAside(known, 'not-storable');
     await site.gateway.redrive(shard, [id, '1-1']);
     await eventually(async () => {
@@ -395,7 +395,7 @@ test.each(snapshots)('R10: a snapshot %s is kept, and what is sent to it is set 
   await site.redis.hset(key, address, text);
   const known = (await setAside()).length;
   // Makes the shard read all its snapshots again.
-  await site.send({ id: `reopen-${text.length}`, to: `grump/g-${shard}-reopen`, event: { type: 'odd' } });
+  await site.send({ id: `reopen-${text.length}`, to: `grump/g-${shard}-reopen`, event: { type: 'astray' } });
   await isSetAside(known, 'not-storable');
   await site.send({ id: `foreign-${text.length}`, to: address, event: { type: 'ok' } });
   await isSetAside(known + 1, 'unreadable-actor');

@@ -59,9 +59,15 @@ export interface ApiSiteOptions {
   redisUrl?: string;
   shards?: number;
   maxAgents?: number;
+  requestTimeoutMs?: number;
 }
 
-export async function startApi({ redisUrl, shards = 2, maxAgents = 10 }: ApiSiteOptions = {}): Promise<ApiSite> {
+export async function startApi({
+  redisUrl,
+  shards = 2,
+  maxAgents = 10,
+  requestTimeoutMs = 30_000,
+}: ApiSiteOptions = {}): Promise<ApiSite> {
   const url = redisUrl ?? (await useRedis()).url;
   const prefix = `t${randomBytes(5).toString('hex')}:`;
   const space = keyspace(prefix);
@@ -121,6 +127,7 @@ export async function startApi({ redisUrl, shards = 2, maxAgents = 10 }: ApiSite
     portKey: 'x.y',
     listener: createApp(context),
     log,
+    requestTimeoutMs,
   });
   for (const service of [commands, follower, server]) await service.start();
   const mint = (scopes: readonly Scope[], tenant?: string): string =>

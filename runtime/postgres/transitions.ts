@@ -1,0 +1,58 @@
+/** History: one row per journal record, at the record's place in the journal. */
+import { stateText } from '../protocol/envelope.ts';
+import type { JournalRecord, Position } from '../protocol/journal.ts';
+import type { Statement } from './rows.ts';
+
+/** One journal record with its place. */
+export interface Placed {
+  position: Position;
+  epoch: number;
+  sequence: number;
+  ordinal: number;
+  shard: number;
+  at: number;
+  record: JournalRecord;
+}
+
+/** Writes no row where the place is taken. */
+export function transitions(records: readonly Placed[]): Statement {
+  const column = <T>(pick: (placed: Placed) => T): T[] => records.map(pick);
+  return {
+    text: `INSERT INTO transitions (shard, epoch, sequence, ordinal, actor, revision, outcome, origin, event, payload, state, reason, caused_by, envelope, traceparent, at)
+      SELECT v.shard, v.epoch, v.sequence, v.ordinal, v.actor, v.revision, v.outcome, v.origin, v.event, v.payload::jsonb, v.state, v.reason, v.caused_by, v.envelope, v.traceparent, to_timestamp(v.at / 1000.0)
+      FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::float8[])
+        AS v (shard, epoch, sequence, ordinal, actor, revision, outcome, origin, event, payload, state, reason, caused_by, envelope, traceparent, at)
+      ON CONFLICT DO NOTHING`,
+    values: [
+      column(({ shard }) => shard),
+      column(({ epoch }) => epoch),
+      column(({ sequence }) => sequence),
+      column(({ ordinal }) => ordinal),
+      column(({ record }) => record.actor),
+      column(({ record }) => record.revision),
+      column(({ record }) => record.outcome ?? 'applied'),
+      column(({ record }) => record.origin),
+      column(({ record }) => record.event?.type ?? 'create'),
+      column(({ record }) => payloadOf(record)),
+      column(({ record }) => stateText(record.state)),
+      column(({ record }) => record.reason ?? null),
+      column(({ record }) => record.by ?? null),
+      column(({ record }) => record.id),
+      column(({ record }) => record.traceparent ?? null),
+      column(({ at }) => at),
+    ],
+  };
+}
+
+/** The event without its type; parameters and results are in the task's row and need not stand twice. */
+function payloadOf(record: JournalRecord): string | null {
+  const {
+    type: _,
+    parameters: __,
+    result: ___,
+    ...rest
+  } = (record.event ?? record.input ?? {}) as Record<string, unknown>;
+  // A token that is still worth something must not be readable by everyone who may read history.
+  delete rest['token'];
+  return Object.keys(rest).length > 0 ? JSON.stringify(rest) : null;
+}
