@@ -10,7 +10,14 @@ import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
-import type { Application, Commit, Dispatcher, Entry, DecisionTelemetry } from './decision.ts';
+import {
+  emptyCommit,
+  type Application,
+  type Commit,
+  type DecisionTelemetry,
+  type Dispatcher,
+  type Entry,
+} from './decision.ts';
 import { freeze, isDone, stateOf, stateTextOf, viewOf, type Actor } from './actor.ts';
 import type { Registry } from './definition.ts';
 import type { Effect } from './effect.ts';
@@ -110,25 +117,7 @@ class Batch {
     this.#now = now;
     this.#epoch = epoch;
     this.#sequence = sequence;
-    this.#commit = {
-      now,
-      snapshots: new Map(),
-      timersSet: new Map(),
-      timersCleared: new Set(),
-      journal: undefined,
-      posts: new Map(),
-      mailboxesOpened: [],
-      mailboxesClosed: [],
-      outbound: [],
-      sent: new Map(),
-      deferred: [],
-      deferredApart: [],
-      replies: [],
-      setAside: [],
-      redriven: [],
-      relayed: new Map(),
-      acks: new Map(),
-    };
+    this.#commit = emptyCommit(now);
   }
 
   run(intakes: readonly Intake[], dueTimers: readonly string[]): Decided {

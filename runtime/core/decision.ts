@@ -98,3 +98,26 @@ export interface DecisionTelemetry {
   transition(definition: string, from: string | undefined, to: string, secondsInState: number | undefined): void;
   outcome(definition: string, outcome: 'duplicate' | 'refused' | 'set-aside'): void;
 }
+
+/** A commit that changes nothing yet. */
+export function emptyCommit(now: number): Commit {
+  return {
+    now,
+    snapshots: new Map(),
+    timersSet: new Map(),
+    timersCleared: new Set(),
+    journal: undefined,
+    posts: new Map(),
+    mailboxesOpened: [],
+    mailboxesClosed: [],
+    outbound: [],
+    sent: new Map(),
+    deferred: [],
+    deferredApart: [],
+    replies: [],
+    setAside: [],
+    redriven: [],
+    relayed: new Map(),
+    acks: new Map(),
+  };
+}

@@ -1,29 +1,11 @@
 /** Commits and journal entries for tests of stores: only what a test is about needs to be said. */
+import { emptyCommit } from '../../runtime/core/decision.ts';
 import type { Commit, Entry, Lease, ShardStore } from '../../runtime/ports.ts';
 import type { Envelope } from '../../runtime/protocol/envelope.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
 
 export function commitOf(changes: Partial<Commit> = {}): Commit {
-  return {
-    now: 1_000,
-    snapshots: new Map(),
-    timersSet: new Map(),
-    timersCleared: new Set(),
-    journal: undefined,
-    posts: new Map(),
-    mailboxesOpened: [],
-    mailboxesClosed: [],
-    outbound: [],
-    sent: new Map(),
-    deferred: [],
-    deferredApart: [],
-    replies: [],
-    setAside: [],
-    redriven: [],
-    relayed: new Map(),
-    acks: new Map(),
-    ...changes,
-  };
+  return { ...emptyCommit(1_000), ...changes };
 }
 
 export function envelopeTo(to: Address, id = 'e1'): Envelope {
