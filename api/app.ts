@@ -24,7 +24,7 @@ export function createApp(context: ApiContext): Express {
   app.disable('etag');
   app.set('query parser', 'simple');
   app.set('trust proxy', false);
-  app.use(headers, knownMethod);
+  app.use(headers, wellFormed, knownMethod);
 
   app.get('/healthz', (_request, response) => {
     response.json({ status: 'alive' });
@@ -70,14 +70,24 @@ export function createApp(context: ApiContext): Express {
   return app;
 }
 
-const headers: RequestHandler = (request, response, next) => {
+const headers: RequestHandler = (_request, response, next) => {
   response.set({
     'X-Content-Type-Options': 'nosniff',
     'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
     'Referrer-Policy': 'no-referrer',
     'Cache-Control': 'no-store',
   });
-  if (request.url.length > limits.queryLengthMax)
+  next();
+};
+
+/** What the parser lets pass, and what servers in front of this one may read differently. */
+const wellFormed: RequestHandler = (request, _response, next) => {
+  const { host = [], 'transfer-encoding': coding = ['chunked'] } = request.headersDistinct;
+  if (host.length > 1 || (host.length === 0 && request.httpVersion !== '1.0'))
+    next(new Problem('invalid-http', 'a request has one Host header', { where: 'Host' }));
+  else if (coding.join().toLowerCase() !== 'chunked')
+    next(new Problem('invalid-http', 'the only transfer coding is chunked', { where: 'Transfer-Encoding' }));
+  else if (request.url.length > limits.queryLengthMax)
     next(new Problem('uri-too-long', `an address has at most ${limits.queryLengthMax} characters`));
   else next();
 };

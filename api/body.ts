@@ -12,7 +12,8 @@ export type BodyKind = 'json' | 'ndjson';
 
 /** @throws Problem 413, 415 or 400 */
 export async function readBody(request: Request): Promise<{ kind: BodyKind; text: string }> {
-  const [type = '', ...parameters] = (request.get('Content-Type') ?? '')
+  const [type = '', ...parameters] = (request.headersDistinct['content-type'] ?? [])
+    .join()
     .toLowerCase()
     .split(';')
     .map((part) => part.trim());

@@ -96,6 +96,8 @@ export class HttpServer implements Service {
         connectionsCheckingInterval: requestTimeoutMs / 10,
         keepAliveTimeout: limits.keepAliveMs,
         maxHeaderSize: limits.headerBytesMax,
+        // The application looks at it, and answers with a problem.
+        requireHostHeader: false,
       },
       this.#settings.listener,
     );
@@ -108,7 +110,17 @@ export class HttpServer implements Service {
         if (this.#stopped) server.closeIdleConnections();
       });
     });
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#refuse(error, socket));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      this.#refuse(problemOf(error), socket, error.code),
+    );
+    // Both would be answered without a problem, or not at all.
+    server.on('connect', (_request, socket) =>
+      this.#refuse(
+        new Problem('method-not-allowed', 'this is no proxy', { allow: ['GET', 'POST', 'PUT', 'DELETE'] }),
+        socket,
+      ),
+    );
+    server.on('checkExpectation', (request, response) => server.emit('request', request, response));
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, host, () => {
@@ -123,24 +135,28 @@ export class HttpServer implements Service {
   }
 
   /** What is no HTTP, or does not arrive, never reaches a route; it gets a problem all the same. */
-  #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  #refuse(problem: Problem, socket: Duplex, code?: string): void {
     const answering = this.#answering.get(socket);
-    if (error.code === 'ECONNRESET' || !socket.writable || answering?.headersSent) {
+    if (code === 'ECONNRESET' || !socket.writable || answering?.headersSent) {
       socket.destroy();
       return;
     }
-    const problem = problemOf(error);
+    const { allow } = problem.details;
     const body = JSON.stringify(problem);
     socket.end(
       [
         `HTTP/1.1 ${problem.status} ${problemCodes[problem.code][1]}`,
         'Connection: close',
+        ...(allow ? [`Allow: ${allow.join(', ')}`] : []),
         'Content-Type: application/problem+json',
         `Content-Length: ${Buffer.byteLength(body)}`,
         '',
         body,
       ].join('\r\n'),
     );
+    // HTTP has let go of this socket: a client that never closes it would keep it for ever.
+    socket.on('error', () => socket.destroy());
+    AbortSignal.timeout(limits.lingerMs).addEventListener('abort', () => socket.destroy(), { once: true });
   }
 
   #explained(error: unknown): Error {

@@ -107,6 +107,8 @@ export const limits = {
   /** For a whole request to arrive; its headers have half of it. */
   requestTimeoutMs: 30_000,
   keepAliveMs: 5_000,
+  /** For a client to read why its connection ends; then it ends, whether the client closes it or not. */
+  lingerMs: 1_000,
   /** For requests under way when the process stops. */
   drainMs: 5_000,
   headerBytesMax: 32 * 1024,

@@ -7,8 +7,6 @@ import { decide, type Decided, type Unstorable } from '../../runtime/core/batch.
 import type { Entry } from '../../runtime/core/decision.ts';
 import { intake } from '../../runtime/core/intake.ts';
 import { application } from '../../actors/application.ts';
-import { retireTimer } from '../../runtime/core/step.ts';
-import type { Address } from '../../runtime/protocol/ids.ts';
 import { admitted, commandEntry, createBench, reportEntry, type Bench } from '../support/decisions.ts';
 import { ovenAddress, ovenDefinition } from '../support/oven.ts';
 
@@ -133,55 +131,6 @@ describe('R3: what leaves the shard is in the commit and nowhere else', () => {
     const { acks } = bench.run([one, report]).commit;
     expect(acks.get('commands')).toEqual([one.id]);
     expect([...acks].map(([source, ids]) => [source, ids])).toContainEqual([{ outbox: agent }, [report.id]]);
-  });
-});
-
-describe('clocks', () => {
-  const to = `${ovenAddress}` as Address;
-  const baking = (): Bench => {
-    const bench = createBench([ovenDefinition]);
-    bench.run([commandEntry({ to, input: { bake_ms: 500 } }), commandEntry({ to, event: { type: 'bake' } })], 1_000);
-    return bench;
-  };
-  const key = `${to} xstate.after.bake.oven.hot`;
-
-  test('a timer that is set and taken back in one batch is only taken back', () => {
-    const bench = createBench([ovenDefinition]);
-    const events = ['bake', 'stop'].map((type) => commandEntry({ to, event: { type } }));
-    const { commit } = bench.run([commandEntry({ to, input: { bake_ms: 500 } }), ...events], 1_000);
-    expect(commit.timersSet.size).toBe(0);
-    expect(commit.timersCleared.has(key)).toBe(true);
-  });
-
-  test('a timer that rings is cleared, whatever it does', () => {
-    expect(baking().run([], 1_500, [key]).commit.timersCleared.has(key)).toBe(true);
-    const ghost = `${to} none`;
-    const { commit, records } = baking().run([], 1_500, [ghost]);
-    expect([records, commit.timersCleared.has(ghost)]).toEqual([0, true]);
-  });
-
-  test('a timer that is early stays and is no record', () => {
-    const { commit, records } = baking().run([], 1_499, [key]);
-    expect([records, commit.timersCleared.size]).toEqual([0, 0]);
-  });
-
-  test('a timer that an entry of the same batch took back does nothing', () => {
-    const bench = baking();
-    const decided = bench.run([commandEntry({ to, event: { type: 'stop' } })], 1_500, [key]);
-    expect(stateOf(bench.world.actors.get(to)!)).toBe('aside');
-    expect(decided.records).toBe(1);
-    expect(decided.commit.timersCleared.has(key)).toBe(true);
-  });
-
-  test('what is finished leaves the store when its retention ends, and the census', () => {
-    const bench = baking();
-    expect(bench.run([], 1_500, [key]).settled).toEqual([to]);
-    expect(bench.world.census.get('oven done')).toBe(1);
-    const gone = bench.run([], 4_500, [`${to} ${retireTimer}`]);
-    expect(gone.commit.snapshots.get(to)).toBeNull();
-    expect(bench.records(gone)).toMatchObject([{ outcome: 'retired', state: 'done' }]);
-    expect(bench.world.census.get('oven done')).toBe(0);
-    expect(bench.world.actors.get(to)).toBeNull();
   });
 });
 
