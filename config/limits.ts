@@ -33,6 +33,8 @@ export const limits = {
 
   /** Envelopes in one `batch` field, and items in one bulk submit. */
   batchEnvelopesMax: 1_000,
+  /** Characters at which an inbox entry takes no further message, unless the message is the first. */
+  bundleLengthMax: 512 * 1024,
   /** Entries that one read takes from each stream, when few streams are read. */
   readEntriesMax: 256,
   /** Entries that a shard reads for one commit. */

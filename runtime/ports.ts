@@ -20,6 +20,8 @@ export interface System {
   ulid(): string;
   /** Resolves after `ms`, or at once when the signal fires. Never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Resolves when what has arrived meanwhile, answers of a store for example, has been taken in. */
+  yield(): Promise<void>;
 }
 
 /** Anything with a life cycle. Both calls are idempotent; `stop` resolves when nothing of it runs any more. */

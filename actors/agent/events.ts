@@ -22,6 +22,7 @@ export const registerSchema = z.strictObject({
     .default({}),
   slots: z.int().min(1).max(limits.slotsMax).default(1).describe('Attempts that it runs at the same time.'),
   version: z.string().max(limits.nameLengthMax).optional(),
+  batch: z.boolean().optional().describe('Assignments of one moment come in one inbox entry, in its field `batch`.'),
 });
 
 /** Input of the machine: the registration without its name, and what the site allows. */

@@ -20,6 +20,8 @@ export interface AgentContext {
   labels: Readonly<Record<string, string | number>>;
   slots: number;
   version?: string | undefined;
+  /** It takes several assignments in one inbox entry. */
+  batch?: true | undefined;
   generation: number;
   maxAgents: number;
   registeredAt: number;
@@ -99,6 +101,7 @@ export const agentMachine = setup({
             labels: event.input.labels,
             slots: event.input.slots,
             version: event.input.version,
+            batch: event.input.batch || undefined,
             maxAgents: event.input.max_agents,
             generation: context.generation + 1,
             registeredAt: event.at,
@@ -146,6 +149,7 @@ export const agentMachine = setup({
     labels: input.labels,
     slots: input.slots,
     ...(input.version !== undefined && { version: input.version }),
+    ...(input.batch && { batch: true as const }),
     generation: 1,
     maxAgents: input.max_agents,
     registeredAt: input.at,

@@ -17,6 +17,7 @@ import { rankOf, ReadyQueue } from './ready.ts';
 interface AgentRoom extends Room {
   readonly slots: number;
   readonly inUse: number;
+  readonly batch: boolean;
 }
 
 interface Lane {
@@ -68,7 +69,13 @@ export class LaneDispatcher implements Dispatcher {
           id: '',
           to: task.address,
           origin: 'dispatch',
-          event: { type: 'assign', agent, token: mint(), attempt: task.attempt },
+          event: {
+            type: 'assign',
+            agent,
+            token: mint(),
+            attempt: task.attempt,
+            ...(lane.agents.get(agent)?.batch && { batch: true }),
+          },
         });
       if (missing !== -1 || (room < lane.freeSlots && lane.ready.size > room)) this.#more = true;
     }
@@ -155,6 +162,7 @@ export class LaneDispatcher implements Dispatcher {
       inUse,
       freeSlots: Math.max(0, context.slots - inUse),
       usedAt: context.usedAt,
+      batch: context.batch === true,
     };
     const lane = this.#lane(context.type);
     lane.agents.set(actor.id, room);

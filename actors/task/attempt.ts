@@ -84,20 +84,22 @@ export function cancelMessage(context: TaskContext, self: string, reason: string
 export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
   const { agent = '', token = '' } = context;
   const watched = context.timeouts?.heartbeat_ms !== undefined;
+  const { attempt, type, parameters } = context;
+  const about = { kind: 'assign', task: event.self, type, token };
+  const deadline = event.at + startToCloseMs(context);
   return [
-    {
-      kind: 'post',
-      mailbox: agent,
-      message: {
-        kind: 'assign',
-        task: event.self,
-        type: context.type,
-        attempt: String(context.attempt),
-        token,
-        deadline: String(event.at + startToCloseMs(context)),
-        parameters: JSON.stringify(context.parameters),
-      },
-    },
+    event.type === 'assign' && event.batch
+      ? { kind: 'bundle', mailbox: agent, message: { ...about, attempt, deadline, parameters } }
+      : {
+          kind: 'post',
+          mailbox: agent,
+          message: {
+            ...about,
+            attempt: String(attempt),
+            deadline: String(deadline),
+            parameters: JSON.stringify(parameters),
+          },
+        },
     { kind: 'send', to: address('agent', agent), event: { type: 'occupy', tasks: [[event.self, watched ? 1 : 0]] } },
   ];
 }

@@ -93,7 +93,8 @@ export const reports = ['start', 'progress', 'complete', 'fail', 'release', 'can
 
 /** Events that only the runtime itself sends. */
 export type DerivedEvent =
-  | { type: 'assign'; agent: string; token: string; attempt: number }
+  /** `batch`: the agent takes several assignments in one inbox entry. */
+  | { type: 'assign'; agent: string; token: string; attempt: number; batch?: true }
   | { type: 'revoke'; agent: string; reason: string }
   | { type: 'beat'; token: string }
   | { type: 'overdue' };

@@ -23,6 +23,7 @@ import type { Registry } from './definition.ts';
 import type { Effect } from './effect.ts';
 import type { Intake } from './intake.ts';
 import { invariant, unreachable } from './invariant.ts';
+import { Bundle } from './bundle.ts';
 import { step } from './step.ts';
 import { noneTaken, take, type Taken } from './taken.ts';
 
@@ -109,6 +110,7 @@ class Batch {
   readonly #dirty = new Set<Address>();
   readonly #cascade: Envelope[] = [];
   readonly #lastWaiting = new Map<Address, Envelope>();
+  readonly #bundles = new Map<string, Bundle>();
   #steps = 0;
   #derived = 0;
 
@@ -264,6 +266,12 @@ class Batch {
         else this.#commit.posts.set(effect.mailbox, [message]);
         return;
       }
+      case 'bundle': {
+        let bundle = this.#bundles.get(effect.mailbox);
+        if (!bundle) this.#bundles.set(effect.mailbox, (bundle = new Bundle()));
+        bundle.add(effect.message);
+        return;
+      }
       case 'openMailbox':
         this.#commit.mailboxesOpened.push(effect.mailbox);
         return;
@@ -406,6 +414,8 @@ class Batch {
       if (isDone(actor)) settled.push(address);
     }
     for (const [address, text] of this.#commit.snapshots) if (text === null) settled.push(address);
+    for (const [mailbox, bundle] of this.#bundles) this.#commit.bundles.set(mailbox, bundle.texts());
+    this.#commit.bundleEpoch = String(this.#world.siteEpoch);
     if (this.#records.length > 0) {
       const entry: JournalEntry = {
         shard: this.#world.shard,

@@ -36,6 +36,10 @@ export interface Commit {
   timersCleared: Set<string>;
   journal: string | undefined;
   posts: Map<string, Message[]>;
+  /** Inbox entries of several messages each, as JSON arrays. They go before `posts`: a cancel follows its assign. */
+  bundles: Map<string, string[]>;
+  /** Site epoch that the bundles name. */
+  bundleEpoch: string;
   mailboxesOpened: string[];
   mailboxesClosed: string[];
   /** Envelopes for actors of other shards, in order, numbered from 1 for each target shard. */
@@ -108,6 +112,8 @@ export function emptyCommit(now: number): Commit {
     timersCleared: new Set(),
     journal: undefined,
     posts: new Map(),
+    bundles: new Map(),
+    bundleEpoch: '0',
     mailboxesOpened: [],
     mailboxesClosed: [],
     outbound: [],

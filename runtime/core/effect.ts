@@ -14,6 +14,8 @@ export type Effect =
   | { kind: 'spawn'; to: Address; input: JsonObject }
   /** A message in the inbox stream of an agent. */
   | { kind: 'post'; mailbox: string; message: Message }
+  /** A message that may share an inbox entry with others of the same commit, for agents that asked for it. */
+  | { kind: 'bundle'; mailbox: string; message: BundledMessage }
   /** The inbox and outbox of an agent come into being, or go. */
   | { kind: 'openMailbox'; mailbox: string }
   | { kind: 'closeMailbox'; mailbox: string }
@@ -24,7 +26,10 @@ export type Effect =
 /** Fields of one inbox entry; every agent in any language reads them as text. */
 export type Message = { readonly kind: string; readonly [field: string]: string };
 
-export const effectKinds = ['send', 'spawn', 'post', 'openMailbox', 'closeMailbox'] as const;
+/** Item of the JSON array in the `batch` field of an inbox entry: values are JSON and not text. */
+export type BundledMessage = JsonObject & { readonly kind: string };
+
+export const effectKinds = ['send', 'spawn', 'post', 'bundle', 'openMailbox', 'closeMailbox'] as const;
 
 /** Params of the actions that a machine may use; `_` is XState's action argument, which effects never look at. */
 type Body<K extends Effect['kind']> = Omit<Extract<Effect, { kind: K }>, 'kind'>;
@@ -34,6 +39,7 @@ export const effectActions = {
   send: (_: unknown, _params: Body<'send'>): void => undefined,
   spawn: (_: unknown, _params: Body<'spawn'>): void => undefined,
   post: (_: unknown, _params: Body<'post'>): void => undefined,
+  bundle: (_: unknown, _params: Body<'bundle'>): void => undefined,
   openMailbox: (_: unknown, _params: Body<'openMailbox'>): void => undefined,
   closeMailbox: (_: unknown, _params: Body<'closeMailbox'>): void => undefined,
   /** Several effects of one transition, for lists whose length the context decides. */

@@ -15,12 +15,22 @@ export interface Read {
   timers: string[];
 }
 
+/** A read under way, or what it brought. */
+interface Ahead {
+  landed: { entries: Entry[] } | { error: unknown } | undefined;
+  /** Never rejects. */
+  done: Promise<void>;
+}
+
 export class Reading {
   readonly #settings: Pick<ShardSettings, 'store' | 'application' | 'system'>;
   readonly #tenure: Tenure;
   #mailboxes: string[] = [];
   #nextTimerMs = 0;
   #claimAtMs = 0;
+  /** What was read and not decided is to be claimed before anything else. */
+  #claimFirst = true;
+  #ahead: Ahead | undefined;
   #isolating = false;
   #suspect: string | undefined;
   /** Entries that were read and did not fit into the batch. They are pending, so whoever claims gets them anew. */
@@ -48,14 +58,25 @@ export class Reading {
   }
 
   /** Everything is new to a shard that was opened: pending entries and timers first. */
-  open(mailboxes: readonly string[]): void {
+  async open(mailboxes: readonly string[]): Promise<void> {
+    await this.land();
     this.#mailboxes = [...mailboxes];
     this.again();
   }
 
+  /** Whether the next batch is here already. */
+  get arrived(): boolean {
+    return this.#waiting.length > 0 || this.#ahead?.landed !== undefined;
+  }
+
+  /** Waits for the read under way. */
+  async land(): Promise<void> {
+    await this.#ahead?.done;
+  }
+
   /** A lost reply may have delivered entries that were never seen, and timers that were read may not have been decided. */
   again(): void {
-    this.#claimAtMs = 0;
+    this.#claimFirst = true;
     this.#nextTimerMs = 0;
   }
 
@@ -79,8 +100,9 @@ export class Reading {
   }
 
   /**
+   * The next read is under way when this one is given: Redis answers it while the batch is decided.
    * @param hurry there is more to do than what is read here: do not wait
-   * @param settle waits for the commit under way, and throws when it failed
+   * @param settle sends what is decided and waits until it is stored; throws when that failed
    */
   async read(hurry: boolean, settle: () => Promise<void>): Promise<Read> {
     this.#suspect = undefined;
@@ -108,15 +130,24 @@ export class Reading {
     const { store, system } = this.#settings;
     const { lease } = this.#tenure;
     const streams = this.#mailboxes.length + 1;
-    if (!this.#isolating && system.monotonicMs() < this.#claimAtMs) {
+    const sweep = system.monotonicMs() >= this.#claimAtMs;
+    if (!this.#isolating && !this.#claimFirst && (!sweep || this.arrived || this.#ahead)) {
       if (this.#waiting.length > 0) return this.#waiting.splice(0);
-      const count = Math.min(limits.readEntriesMax, Math.max(8, Math.floor(limits.commitEntriesMax / streams)));
-      const waitMs = hurry ? 1 : Math.max(1, Math.min(limits.readBlockMs, this.#nextTimerMs - now));
-      return reportsFirst(await store.read(lease, this.#mailboxes, count, waitMs));
+      const ahead = (this.#ahead ??= this.#read());
+      if (!ahead.landed && !hurry) await this.#landedOr(ahead, this.#nextTimerMs - now);
+      const { landed } = ahead;
+      if (!landed) return [];
+      this.#ahead = undefined;
+      if ('error' in landed) throw landed.error;
+      if (!sweep) this.#ahead = this.#read();
+      return reportsFirst(landed.entries);
     }
-    this.#waiting = [];
     // Nothing may be in flight: a claim returns what this owner has read and not yet committed as well.
+    await this.land();
+    this.#ahead = undefined;
+    this.#waiting = [];
     await settle();
+    this.#claimFirst = false;
     const count = this.#isolating ? 1 : Math.max(1, Math.floor(limits.claimEntriesMax / streams));
     const entries = await store.claim(lease, this.#mailboxes, count);
     if (this.#isolating) {
@@ -125,6 +156,31 @@ export class Reading {
     }
     if (entries.length === 0) this.#claimAtMs = system.monotonicMs() + limits.pendingSweepEveryMs;
     return entries;
+  }
+
+  #read(): Ahead {
+    const { store } = this.#settings;
+    const count = Math.min(
+      limits.readEntriesMax,
+      Math.max(8, Math.floor(limits.commitEntriesMax / (this.#mailboxes.length + 1))),
+    );
+    const ahead: Ahead = { landed: undefined, done: Promise.resolve() };
+    ahead.done = store.read(this.#tenure.lease, this.#mailboxes, count, limits.readBlockMs).then(
+      (entries) => {
+        ahead.landed = { entries };
+      },
+      (error: unknown) => {
+        ahead.landed = { error };
+      },
+    );
+    return ahead;
+  }
+
+  async #landedOr(ahead: Ahead, waitMs: number): Promise<void> {
+    if (waitMs >= limits.readBlockMs) return ahead.done;
+    const enough = new AbortController();
+    await Promise.race([ahead.done, this.#settings.system.sleep(Math.max(1, waitMs), enough.signal)]);
+    enough.abort();
   }
 
   async #intakes(entries: readonly Entry[]): Promise<Intake[]> {

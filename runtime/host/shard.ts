@@ -1,9 +1,9 @@
 /**
  * The loop of one shard: read, load, decide, commit, dispatch.
  *
- * It is the only writer of its shard (R7). Between load and commit it never awaits (R2). While a commit is in flight the
- * next batch is read and decided; a refused commit throws away everything decided after it, because memory is only a copy
- * of what Redis holds. A batch that cannot be decided or stored is decided again entry by entry, and the one that is the
+ * It is the only writer of its shard (R7). Between load and decision it never awaits (R2), and commits leave in the order of
+ * decisions. While a batch is decided the next one is read; while its commit is in flight the next one is decided. A
+ * refused commit throws away everything decided after it, because memory is only a copy of what Redis holds. A batch that cannot be decided or stored is decided again entry by entry, and the one that is the
  * cause is set aside (R10).
  */
 import { decide, type Decided, type World } from '../core/batch.ts';
@@ -15,6 +15,13 @@ import { Reading } from './reading.ts';
 import type { ShardSettings } from './shardsettings.ts';
 import { LeaseLost, type Tenure } from './tenure.ts';
 import { evict, forget, loadFor, openWorld } from './world.ts';
+
+interface Unsent {
+  decided: Decided;
+  sequence: number;
+  entries: number;
+  suspect: string | undefined;
+}
 
 interface Flight {
   done: Promise<void>;
@@ -35,6 +42,8 @@ export class Shard {
   /** A commit failed, so it is not known which sequence is the next. */
   #inDoubt = false;
   #more = false;
+  /** Decided, and sent when the load of the next batch is under way, or when there is no next one. */
+  #unsent: Unsent | undefined;
   #inFlight: Flight | undefined;
   /** Finished or removed by a commit that is stored. */
   #finished: Address[] = [];
@@ -80,6 +89,7 @@ export class Shard {
   /** Runs until stopped or until the lease is lost. Never rejects for anything that may pass. */
   async run(): Promise<'stopped' | 'lost'> {
     const { log, system } = this.#settings;
+    const reading = this.#reading;
     let world: World | undefined;
     while (!this.#stopping && this.#tenure.holds) {
       try {
@@ -87,19 +97,28 @@ export class Shard {
         await this.#turn(world);
       } catch (error) {
         await this.#inFlight?.done;
+        // What was decided upon a batch that failed never happened.
+        if (!(error instanceof Unavailable)) this.#unsent = undefined;
         if (error instanceof LeaseLost) break;
         if (error instanceof Unavailable) {
           log.warn({ shard: this.id, error: error.message }, 'store away, waiting');
-          this.#reading.again();
+          reading.again();
         } else {
           log.error({ shard: this.id, error: describe(error) }, 'batch failed, deciding its entries one by one');
-          const cause = error instanceof CommitFailed ? error : { suspect: this.#reading.suspect, cause: error };
-          this.#reading.blame(cause.suspect, cause.cause);
+          const cause = error instanceof CommitFailed ? error : { suspect: reading.suspect, cause: error };
+          reading.blame(cause.suspect, cause.cause);
           world = undefined;
         }
         await system.sleep(200, this.#wake.signal);
       }
     }
+    await reading.land();
+    await this.#send().catch((error: unknown) => {
+      log.warn(
+        { shard: this.id, error: describe(error) },
+        'the last batch is not stored; it is decided again by the next owner',
+      );
+    });
     await this.#inFlight?.done;
     const lost = !this.#tenure.holds || this.#inFlight?.failed !== undefined;
     return this.#stopping && !lost ? 'stopped' : 'lost';
@@ -108,39 +127,54 @@ export class Shard {
   async #turn(world: World): Promise<void> {
     const { system, telemetry } = this.#settings;
     const reading = this.#reading;
-    const read = await reading.read(this.#more, () => this.#settle());
+    const read = await reading.read(this.#more, async () => {
+      await this.#send();
+      await this.#settle();
+    });
     telemetry.readAge(this.id, this.readAgeMs / 1000);
     this.#lastReadMs = system.monotonicMs();
     this.#check();
-    if (read.intakes.length === 0 && read.timers.length === 0 && !this.#more) return;
+    if (read.intakes.length === 0 && read.timers.length === 0 && !this.#more) return this.#send();
     // Now and at no other time: an actor that went between load and decision would look like one that never was.
-    forget(world, this.#finished.splice(0), this.#unstored);
-    await loadFor(this.#settings, world, read);
+    forget(world, this.#finished.splice(0), this.#isUnstored);
+    // The load goes out before the commit of the batch before, and is not kept waiting by it.
+    await Promise.all([loadFor(this.#settings, world, read), this.#send()]);
     this.#check();
     const now = system.now();
     const decided = decide(world, read.intakes, read.timers, now, this.#tenure.lease.epoch, this.#sequence + 1);
     this.#more = decided.more;
     reading.expectTimers(decided.commit.timersSet);
-    await this.#settle();
     if (isEmpty(decided.commit)) return;
     this.#sequence++;
     reading.leave(decided.commit.mailboxesClosed);
-    this.#commit(decided, this.#sequence, read.intakes.length);
+    this.#unsent = { decided, sequence: this.#sequence, entries: read.intakes.length, suspect: reading.suspect };
+    await system.yield();
+    if (!reading.arrived || reading.isolating) await this.#send();
     if (reading.isolating) await this.#inFlight?.done;
-    evict(world, this.#unstored);
+    evict(world, this.#isUnstored);
   }
 
-  /** What the store does not have yet as it is in memory. */
-  get #unstored(): ReadonlySet<Address> {
-    return this.#inFlight?.addresses ?? nothing;
+  /** Whether the store does not have it yet as it is in memory. */
+  readonly #isUnstored = (address: Address): boolean =>
+    this.#inFlight?.addresses.has(address) === true || this.#unsent?.decided.commit.snapshots.has(address) === true;
+
+  /** Sends what is decided, after the commit before it is stored. @throws what made that one fail */
+  async #send(): Promise<void> {
+    const unsent = this.#unsent;
+    if (!unsent) return;
+    await this.#settle();
+    // A read that waits at a mailbox which goes would find no stream.
+    if (unsent.decided.commit.mailboxesClosed.length > 0) await this.#reading.land();
+    this.#unsent = undefined;
+    this.#commit(unsent);
   }
 
-  #commit(decided: Decided, sequence: number, entries: number): void {
+  #commit({ decided, sequence, entries, suspect }: Unsent): void {
     const flight: Flight = {
       addresses: new Set(decided.commit.snapshots.keys()),
       failed: undefined,
       done: Promise.resolve(),
-      suspect: this.#reading.suspect,
+      suspect,
     };
     flight.done = this.#store(decided, sequence, entries).then(
       () => {
@@ -209,7 +243,7 @@ export class Shard {
   async #open(): Promise<World> {
     if (this.#inDoubt) await this.#retake();
     const { world, mailboxes } = await openWorld(this.#settings, this.#tenure.lease);
-    this.#reading.open(mailboxes);
+    await this.#reading.open(mailboxes);
     this.#inFlight = undefined;
     this.#finished = [];
     this.#more = true;

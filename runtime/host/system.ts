@@ -37,5 +37,6 @@ export function createSystem(): System {
         const timer = setTimeout(done, ms);
         signal?.addEventListener('abort', done, { once: true });
       }),
+    yield: () => new Promise((resolve) => setImmediate(resolve)),
   };
 }

@@ -66,7 +66,7 @@ function admit(settings: ShardSettings, world: World, address: Address, text: st
   world.dispatcher.observe(address, viewOf(thawed.actor));
 }
 
-/** Snapshots of everything that the batch will touch; after this, no await until the commit is issued (R2). */
+/** Snapshots of everything that the batch will touch; after this, no await until it is decided (R2). */
 export async function loadFor(settings: ShardSettings, world: World, { intakes, timers }: Read): Promise<void> {
   const { actors, dispatcher } = world;
   const wanted = new Set<Address>();
@@ -112,22 +112,22 @@ function unreadable(settings: ShardSettings, world: World, address: Address, rea
 }
 
 /** Lets go of finished actors, except those that the store does not have yet as they are here. */
-export function forget(world: World, finished: readonly Address[], unstored: ReadonlySet<Address>): void {
+export function forget(world: World, finished: readonly Address[], unstored: (address: Address) => boolean): void {
   const { actors } = world;
   for (const address of finished) {
     const actor = actors.get(address);
-    if (unstored.has(address)) continue;
+    if (unstored(address)) continue;
     if (actor === null || (actor && actor.snapshot.status !== 'active')) actors.delete(address);
   }
 }
 
 /** Keeps memory bounded; what the store does not have yet must stay, and so do the residents. */
-export function evict(world: World, unstored: ReadonlySet<Address>): void {
+export function evict(world: World, unstored: (address: Address) => boolean): void {
   const { actors } = world;
   if (actors.size <= limits.actorsCachedMax) return;
   for (const [address, actor] of actors) {
     if (actors.size <= limits.actorsCachedMax * 0.9) return;
-    if (actor?.definition.resident || unstored.has(address)) continue;
+    if (actor?.definition.resident || unstored(address)) continue;
     actors.delete(address);
   }
 }

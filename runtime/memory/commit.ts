@@ -53,6 +53,9 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
 function streamEntries(world: MemoryWorld, shard: number, commit: Commit): Append[] {
   const keys = world.space.shard(shard);
   const appends: Append[] = [];
+  for (const [mailbox, texts] of commit.bundles)
+    for (const text of texts)
+      appends.push([world.space.inbox(shard, mailbox), ['epoch', commit.bundleEpoch, 'batch', text]]);
   for (const [mailbox, messages] of commit.posts)
     for (const message of messages)
       appends.push([world.space.inbox(shard, mailbox), Object.entries(message).flat().map(String)]);

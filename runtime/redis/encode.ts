@@ -88,6 +88,11 @@ export function encodeCommit(
   if (timers.length > 0) encoder.add('zadd', keys.timers, timers);
   if (commit.timersCleared.size > 0) encoder.add('zrem', keys.timers, [...commit.timersCleared]);
 
+  for (const [mailbox, texts] of commit.bundles) {
+    const inbox = space.inbox(shard, mailbox);
+    for (const text of texts)
+      encoder.add('append', inbox, ['epoch', encoder.text(commit.bundleEpoch), 'batch', encoder.text(text)]);
+  }
   for (const [mailbox, messages] of commit.posts) {
     const inbox = space.inbox(shard, mailbox);
     for (const message of messages) {
@@ -124,7 +129,7 @@ export function encodeCommit(
 
   let journal = 0;
   if (commit.journal !== undefined) {
-    encoder.add('record', keys.journal, [encoder.text(commit.journal)]);
+    encoder.add('append', keys.journal, ['entry', encoder.text(commit.journal)]);
     journal = encoder.place(keys.journal);
   }
   for (const { recipient, request, outcomes } of commit.replies)

@@ -88,8 +88,8 @@ local operations = {
   sadd = { 'set', function(key, args, from, to) redis.call('SADD', key, unpack(args, from, to)) end },
   srem = { 'set', function(key, args, from, to) redis.call('SREM', key, unpack(args, from, to)) end },
   xadd = { 'stream', function(key, args, from, to) return redis.call('XADD', key, '*', unpack(args, from, to)) end },
-  -- record: text, which becomes the field `entry`
-  record = { 'stream', function(key, args, from) return redis.call('XADD', key, '*', 'entry', args[from]) end, 1 },
+  -- append: field, text, and so on
+  append = { 'stream', function(key, args, from, to) return redis.call('XADD', key, '*', unpack(args, from, to)) end, 2 },
   -- reply: arguments are the length to keep, the time to live in ms, then fields
   reply = { 'stream', function(key, args, from, to)
     redis.call('XADD', key, 'MAXLEN', '~', args[from], '*', unpack(args, from + 2, to))

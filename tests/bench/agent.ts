@@ -1,6 +1,6 @@
 /**
- * An agent on raw streams, as an agent in any language would be that wants throughput: it reads as many messages as it has
- * slots, and acknowledges, reports and asks for more in one round trip, with all its reports in one `batch` field.
+ * An agent on raw streams, as an agent in any language would be that wants throughput: it takes its assignments in
+ * batches, and acknowledges, reports and asks for more in one round trip, with all its reports in one `batch` field.
  */
 import { Redis } from 'ioredis';
 import { agentGroup } from '../../runtime/protocol/keys.ts';
@@ -55,11 +55,10 @@ export class BenchAgent {
       reports = [];
       for (const [entry, fields] of entries) {
         taken.push(entry);
-        const value = (name: string): string | undefined => fields[fields.indexOf(name) + 1];
-        const kind = value('kind');
-        if (kind === 'assign')
-          reports.push({ kind: 'completed', task: value('task'), token: value('token'), result: { ok: 1 } });
-        if (kind === 'refused') throw new Error(`a report of ${id} was refused: ${fields.join(' ')}`);
+        const batch = fields.indexOf('batch');
+        if (batch === -1) throw new Error(`${id} was told something that is no work: ${fields.join(' ')}`);
+        for (const { task, token } of JSON.parse(fields[batch + 1]!) as { task: string; token: string }[])
+          reports.push({ kind: 'completed', task, token, result: { ok: 1 } });
       }
     }
   }

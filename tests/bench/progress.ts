@@ -1,40 +1,42 @@
-/**
- * Counts what is done by the journal, as any follower would: a task counts when the commit that completed it is stored.
- * The text is searched and not parsed, because the cost of following is charged to the side that is measured.
- */
-import { Redis } from 'ioredis';
-import { positionStart, type Position } from '../../runtime/protocol/journal.ts';
+/** The store of the bench: it counts what is done. A task counts when the commit that completed it is stored. */
+import type { Commit, CommitOutcome, Lease } from '../../runtime/ports.ts';
+import { RedisShardStore } from '../../runtime/redis/shardstore.ts';
 
 const done = '"state":"succeeded"';
 
-export class JournalProgress {
-  readonly #client: Redis;
-  readonly #stream: string;
-  #after: Position = positionStart;
+export class CountingStore extends RedisShardStore {
   #count = 0;
+  #waiting: { total: number; resolve: () => void } | undefined;
 
-  constructor(url: string, stream: string) {
-    this.#client = new Redis(url, { connectionName: 'bench-progress', maxRetriesPerRequest: null });
-    this.#stream = stream;
+  override async commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome> {
+    const outcome = await super.commit(lease, sequence, commit);
+    const text = commit.journal ?? '';
+    for (let at = text.indexOf(done); at !== -1; at = text.indexOf(done, at + done.length)) this.#count++;
+    const { total = Infinity, resolve } = this.#waiting ?? {};
+    if (this.#count >= total) resolve?.();
+    return outcome;
   }
 
   /**
-   * Resolves when `total` tasks have been completed since the journal began.
+   * Resolves when `total` tasks have been completed since the store was opened.
    * @throws Error when nothing is completed for `stallMs`
    */
-  async until(total: number, stallMs = 30_000): Promise<void> {
-    while (this.#count < total) {
-      const answer = await this.#client.xread('COUNT', 100, 'BLOCK', stallMs, 'STREAMS', this.#stream, this.#after);
-      if (!answer) throw new Error(`${this.#count} of ${total} tasks are done, and none was for ${stallMs} ms`);
-      for (const [position, fields] of answer[0]![1]) {
-        this.#after = position;
-        const text = fields[1] ?? '';
-        for (let at = text.indexOf(done); at !== -1; at = text.indexOf(done, at + done.length)) this.#count++;
-      }
-    }
-  }
-
-  close(): void {
-    this.#client.disconnect();
+  until(total: number, stallMs = 30_000): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let seen = -1;
+      const watch = setInterval(() => {
+        if (this.#count === seen)
+          reject(new Error(`${seen} of ${total} tasks are done, and none was for ${stallMs} ms`));
+        seen = this.#count;
+      }, stallMs);
+      this.#waiting = {
+        total,
+        resolve: () => {
+          clearInterval(watch);
+          this.#waiting = undefined;
+          resolve();
+        },
+      };
+    });
   }
 }

@@ -1,26 +1,25 @@
 /**
  * The orchestrator's side of `throughput`: producer, runtime and agents in this one process, on the Redis that is named.
- * Submits go in bulk through the gateway, agents work on raw streams, and a task counts as done when the journal says so.
+ * Submits go in bulk through the gateway, agents work on raw streams, and a task counts when its completion is stored.
  * Prints one JSON line: a Measurement, what was verified, and with --profile where the time went.
  */
+import { once } from 'node:events';
 import { parseArgs } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import type { Redis } from 'ioredis';
 import { createRegistry } from '../../actors/application.ts';
 import { limits } from '../../config/limits.ts';
 import { createSystem } from '../../runtime/host/system.ts';
-import type { Command } from '../../runtime/protocol/envelope.ts';
 import { address, makeId } from '../../runtime/protocol/ids.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
-import { RedisShardStore } from '../../runtime/redis/shardstore.ts';
 import { laneShard, MemoryLog, startSite } from '../support/site.ts';
-import { BenchAgent } from './agent.ts';
+import type { ClientsData, ClientsOrder } from './clients.ts';
 import type { Measurement } from './measurement.ts';
 import { profiled, type SelfTime } from './profile.ts';
-import { JournalProgress } from './progress.ts';
+import { CountingStore } from './progress.ts';
 import { verify, type Verified } from './verify.ts';
 
 const type = 'text_processing';
-const bulk = 500;
 
 export interface ThroughputResult extends Measurement {
   verified: Verified;
@@ -54,51 +53,37 @@ async function main(): Promise<ThroughputResult> {
   const space = keyspace(prefix);
   const log = new MemoryLog();
   // A reader that never acknowledges: the journal stays whole, so that it can be replayed afterwards.
-  const store = new RedisShardStore({
+  const store = new CountingStore({
     redis: { url, name: 'bench' },
     space,
     journalReaders: ['bench'],
     system,
     log,
   });
-  const site = await startSite({ url, prefix, shards: limits.shardsDefault, settings: { store, log } });
-  const shard = laneShard(type, site.shards);
-  const progress = new JournalProgress(url, space.shard(shard).journal);
-
-  let failed = (_error: unknown): void => undefined;
-  const failure = new Promise<never>((_, reject) => {
-    failed = reject;
+  const site = await startSite({
+    ...{ url, prefix, shards: limits.shardsDefault },
+    settings: { store, log },
   });
-  failure.catch(() => undefined);
-  const agents: BenchAgent[] = [];
+  const shard = laneShard(type, site.shards);
+  const agents: string[] = [];
   for (let index = 0; index < Number(values.agents); index++) {
     const id = makeId('a', shard, `bench${index}`);
     const to = address('agent', id);
-    await site.send({ id: system.ulid(), to, input: { type, slots, max_agents: 1_000 } });
+    await site.send({ id: system.ulid(), to, input: { type, slots, batch: true, max_agents: 1_000 } });
     await site.until(to, (view) => JSON.stringify(view.state).includes('idle'));
-    const agent = new BenchAgent({ url, id, slots, inbox: space.inbox(shard, id), outbox: space.outbox(shard, id) });
-    agent.start(failed);
-    agents.push(agent);
+    agents.push(id);
   }
+  const data: ClientsData = { url, prefix, type, shard, agents, slots };
+  const clients = new Worker(new URL('clients.js', import.meta.url), { workerData: data });
+  const failure = once(clients, 'error').then(([error]) => Promise.reject(error as Error));
+  failure.catch(() => undefined);
+  const tell = (order: ClientsOrder): void => clients.postMessage(order);
 
   let submitted = 0;
   const run = async (count: number): Promise<void> => {
-    const total = submitted + count;
-    const done = progress.until(total);
-    done.catch(failed);
-    while (submitted < total) {
-      const commands: Command[] = [];
-      for (let left = Math.min(bulk, total - submitted); left > 0; left--) {
-        const id = system.ulid();
-        const priority = 1 + (submitted++ % 10);
-        commands.push({
-          id,
-          to: address('task', makeId('t', shard, id)),
-          input: { type, parameters: { text: 'hello' }, priority },
-        });
-      }
-      await Promise.race([site.gateway.publish(shard, commands), failure]);
-    }
+    submitted += count;
+    const done = store.until(submitted);
+    tell({ submit: count });
     await Promise.race([done, failure]);
   };
 
@@ -113,8 +98,8 @@ async function main(): Promise<ThroughputResult> {
   const client = process.cpuUsage(clientBefore);
   const redisAfter = await redisCpuUs(site.redis);
 
-  for (const agent of agents) await agent.stop();
-  progress.close();
+  tell('stop');
+  await once(clients, 'exit');
   await site.supervisor.stop();
   const verified = await verify(shard, store, site.journals, createRegistry());
   if (verified.succeeded !== submitted)

@@ -13,6 +13,8 @@ export function wholeCommit(shard: number, other: number): Commit {
     timersSet: new Map([[`task/t-${shard}-a due`, 5_000]]),
     journal: journalText(shard, 1, 1),
     mailboxesOpened: [`a-${shard}-one`],
+    bundles: new Map([[`a-${shard}-one`, ['[{"kind":"assign","task":"y"}]', '[]']]]),
+    bundleEpoch: '11',
     posts: new Map([[`a-${shard}-one`, [{ kind: 'assign', task: 'x' }, { kind: 'cancel' }]]]),
     outbound: [{ shard: other, number: 1, envelope: envelopeTo(`task/t-${other}-b`) }],
     sent: new Map([[other, 1]]),
@@ -58,6 +60,8 @@ export function commitSuite(bed: () => Bed): void {
         nextMs: undefined,
       });
       expect((await stream(space.inbox(shard, `a-${shard}-one`))).map(({ fields }) => named(fields))).toEqual([
+        { epoch: '11', batch: '[{"kind":"assign","task":"y"}]' },
+        { epoch: '11', batch: '[]' },
         { kind: 'assign', task: 'x' },
         { kind: 'cancel' },
       ]);
@@ -140,7 +144,7 @@ export function commitSuite(bed: () => Bed): void {
       });
       expect(await left()).toEqual(none);
       await store.commit(lease, 1, wholeCommit(shard, other));
-      expect(await left()).toEqual({ inbox: 2, outbound: 1, replies: 1, journal: 1 });
+      expect(await left()).toEqual({ inbox: 4, outbound: 1, replies: 1, journal: 1 });
       expect(await stream(space.shard(other).commands)).toEqual([]);
     });
 

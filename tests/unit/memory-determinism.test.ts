@@ -54,6 +54,10 @@ class VirtualSystem implements System {
     });
   }
 
+  yield(): Promise<void> {
+    return this.sleep(0);
+  }
+
   /** Lets everybody go on for so long. */
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;

@@ -21,8 +21,8 @@ async function shard(): Promise<{ world: MemoryWorld; reading: Reading; read: ()
   world.stream(world.space.inbox(0, agent)).createGroup(agentGroup);
   const tenure = new Tenure(outcome.lease, system.monotonicMs(), 60_000, system);
   const reading = new Reading({ store, application, system }, tenure);
-  reading.open([agent]);
-  const read = () => reading.read(true, () => Promise.resolve());
+  await reading.open([agent]);
+  const read = () => reading.read(false, () => Promise.resolve());
   // Nothing is pending yet.
   expect((await read()).intakes).toEqual([]);
   return { world, reading, read };

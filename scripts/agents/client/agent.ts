@@ -81,6 +81,7 @@ export function createAgent(options: AgentOptions): Agent {
     return {
       type,
       slots,
+      batch: true,
       ...(capabilities ? { capabilities } : {}),
       ...(labels ? { labels } : {}),
       ...(version ? { version } : {}),

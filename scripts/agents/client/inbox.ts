@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { openConnection, pause, within } from './connection.ts';
-import { parseMessage, type InboxMessage } from './message.ts';
+import { parseEntry, type InboxMessage } from './message.ts';
 import type { AgentLog } from './log.ts';
 
 const blockMs = 1_000;
@@ -62,9 +62,9 @@ async function readConnection(connection: Redis, options: InboxOptions, signal: 
     position = entries.at(-1)![0];
     for (const [id, fields] of entries) {
       // Null fields: the entry was deleted after its delivery.
-      const message = parseMessage(fields ?? []);
-      if (message.kind !== 'unreadable') options.receive(message);
-      else if (fields) options.log.warn({ entry: id, problem: message.problem }, 'an inbox entry is passed over');
+      for (const message of fields ? parseEntry(fields) : [])
+        if (message.kind !== 'unreadable') options.receive(message);
+        else options.log.warn({ entry: id, problem: message.problem }, 'an inbox message is passed over');
     }
     const ids = entries.map(([id]) => id);
     await within(callDeadlineMs, connection.xack(options.inbox, options.group, ...ids));

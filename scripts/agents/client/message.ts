@@ -23,19 +23,36 @@ export type InboxMessage =
   /** A report was not taken: `report` is its kind; `task` and `token` are there when it was about an attempt. */
   | { kind: 'refused'; report: string; reason: string; task?: string; token?: string };
 
+export type Unreadable = { kind: 'unreadable'; problem: string };
+
 /**
  * @param flat field names and values in turn, as Redis gives them
- * @returns the message, or a sentence that says why the entry is none; unknown kinds belong to newer servers
+ * @returns the messages of the entry; for each that is none a sentence that says why. Unknown kinds belong to newer servers
  */
-export function parseMessage(flat: readonly string[]): InboxMessage | { kind: 'unreadable'; problem: string } {
+export function parseEntry(flat: readonly string[]): (InboxMessage | Unreadable)[] {
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < flat.length; index += 2) fields.set(flat[index]!, flat[index + 1]!);
+  const batch = fields.get('batch');
+  if (batch === undefined) return [parseMessage(fields)];
+  const items = parsed(batch);
+  if (!Array.isArray(items)) return [unreadable('the batch is no JSON array')];
+  return items.map((item: unknown) => {
+    if (typeof item !== 'object' || item === null) return unreadable('an item of the batch is no object');
+    const { parameters, ...rest } = item as Record<string, unknown>;
+    const texts = new Map(Object.entries(rest).map(([name, value]) => [name, String(value)]));
+    const epoch = fields.get('epoch');
+    if (epoch !== undefined) texts.set('epoch', epoch);
+    return texts.get('kind') === 'assign' ? assignment(texts, parameters ?? null) : parseMessage(texts);
+  });
+}
+
+function parseMessage(fields: ReadonlyMap<string, string>): InboxMessage | Unreadable {
   const kind = fields.get('kind') ?? '';
   const task = fields.get('task');
   const token = fields.get('token');
   switch (kind) {
     case 'assign':
-      return assignment(fields);
+      return assignment(fields, parsed(fields.get('parameters') ?? 'null'));
     case 'cancel':
       if (!task || !token) return unreadable('a cancel without task or token');
       return { kind, task, token };
@@ -56,17 +73,13 @@ export function parseMessage(flat: readonly string[]): InboxMessage | { kind: 'u
   }
 }
 
-function assignment(fields: ReadonlyMap<string, string>): Assignment | { kind: 'unreadable'; problem: string } {
+/** @param parameters undefined when they are not JSON */
+function assignment(fields: ReadonlyMap<string, string>, parameters: unknown): Assignment | Unreadable {
   const task = fields.get('task');
   const type = fields.get('type');
   const token = fields.get('token');
   if (!task || !type || !token) return unreadable('an assignment without task, type or token');
-  let parameters: unknown;
-  try {
-    parameters = JSON.parse(fields.get('parameters') ?? 'null');
-  } catch (error) {
-    return unreadable(`the parameters of ${task} are not JSON: ${String(error)}`);
-  }
+  if (parameters === undefined) return unreadable(`the parameters of ${task} are not JSON`);
   const deadlineMs = Number(fields.get('deadline') || NaN);
   const epoch = Number(fields.get('epoch') || NaN);
   const traceparent = fields.get('traceparent');
@@ -83,6 +96,15 @@ function assignment(fields: ReadonlyMap<string, string>): Assignment | { kind: '
   };
 }
 
-function unreadable(problem: string): { kind: 'unreadable'; problem: string } {
+/** @returns undefined where it is not JSON */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function unreadable(problem: string): Unreadable {
   return { kind: 'unreadable', problem };
 }

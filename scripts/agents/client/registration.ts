@@ -4,6 +4,8 @@ export interface RegistrationRequest {
   capabilities?: readonly string[];
   labels?: Readonly<Record<string, string | number>>;
   version?: string;
+  /** Several assignments may come in one inbox entry. */
+  batch?: boolean;
   /** A stable id: registering it again starts a new generation, and the old one is dead. */
   id?: string;
 }
