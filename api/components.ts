@@ -101,6 +101,7 @@ const agent = object(
     status: { enum: [...agentStatuses] },
     capabilities: { type: 'array', items: string },
     labels: { type: 'object', additionalProperties: { type: ['string', 'number'] } },
+    resources: { type: 'object', additionalProperties: { type: 'number' } },
     slots: integer,
     slots_in_use: count,
     tasks: { type: 'array', items: string },
@@ -111,7 +112,7 @@ const agent = object(
     seen_at: time,
     revision: integer,
   },
-  ['slots_in_use', 'tasks', 'version', 'reason', 'seen_at'],
+  ['resources', 'slots_in_use', 'tasks', 'version', 'reason', 'seen_at'],
 );
 
 const registration = object({
@@ -149,7 +150,9 @@ const status = object({
       queued: count,
       running: count,
       agents: count,
+      slots: count,
       free_slots: count,
+      wanted_agents: { ...count, description: 'Agents with which everything that waits would run.' },
       oldest_queued_ms: { type: 'number' },
     }),
   },

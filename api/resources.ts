@@ -75,6 +75,7 @@ export function agentOfView(view: ActorView): object {
     status: agentStatus(view.state),
     capabilities: context['capabilities'],
     labels: context['labels'],
+    resources: context['resources'],
     slots: context['slots'],
     slots_in_use: Object.keys(holding).length,
     tasks: Object.keys(holding),

@@ -30,6 +30,7 @@ export const limits = {
   /** Attempts that one agent runs at the same time. */
   slotsMax: 5_000,
   labelsMax: 64,
+  resourcesMax: 32,
 
   /** Envelopes in one `batch` field, and items in one bulk submit. */
   batchEnvelopesMax: 1_000,

@@ -153,4 +153,4 @@ export interface Telemetry extends DecisionTelemetry {
   readAge(shard: number, seconds: number): void;
 }
 
-export type { Application, Commit, Dispatcher, Entry, LaneStatus, SetAside } from './core/decision.ts';
+export type { Application, Commit, Dispatcher, Entry, LaneStatus, ReportProblem, SetAside } from './core/decision.ts';

@@ -20,6 +20,11 @@ export const registerSchema = z.strictObject({
     .record(name, z.union([z.string().max(limits.nameLengthMax), z.number()]))
     .refine((labels) => Object.keys(labels).length <= limits.labelsMax, `has more than ${limits.labelsMax} labels`)
     .default({}),
+  resources: z
+    .record(name, z.number().min(0).max(Number.MAX_SAFE_INTEGER))
+    .refine((all) => Object.keys(all).length <= limits.resourcesMax, `has more than ${limits.resourcesMax} resources`)
+    .default({})
+    .describe('What it has of each, for example {"gpu": 1, "memory_mb": 4096}; tasks may claim parts of it.'),
   slots: z.int().min(1).max(limits.slotsMax).default(1).describe('Attempts that it runs at the same time.'),
   version: z.string().max(limits.nameLengthMax).optional(),
   batch: z.boolean().optional().describe('Assignments of one moment come in one inbox entry, in its field `batch`.'),
@@ -54,13 +59,19 @@ export const events = {
 
 export const reports = ['heartbeat', 'seen', 'goodbye'] as const;
 
+export type Registration = z.infer<typeof inputSchema>;
+
 export type DerivedEvent =
-  | { type: 'register'; input: z.infer<typeof inputSchema> }
-  | { type: 'admitted' }
-  | { type: 'rejected'; reason: string }
+  | { type: 'register'; input: Registration }
+  | { type: 'admitted'; generation?: number }
+  | { type: 'rejected'; reason: string; generation?: number }
   | { type: 'occupy'; tasks: readonly (readonly [string, 0 | 1])[] }
-  | { type: 'release'; tasks: readonly string[] };
+  /** `stalled`: how many of the attempts ended because the agent did nothing for them. */
+  | { type: 'release'; tasks: readonly string[]; stalled?: number }
+  | { type: 'probation' }
+  /** Made by the host, which reads the outbox. */
+  | { type: 'quarantine'; reason: string };
 
 type External = { [K in keyof typeof events]: z.infer<(typeof events)[K]> }[keyof typeof events];
 export type AgentEvent = (External | DerivedEvent) & Stamp;
-export type AgentInput = z.infer<typeof inputSchema> & Stamp;
+export type AgentInput = Registration & Stamp;

@@ -5,76 +5,13 @@
  * (idle, busy, paused, draining) and health (healthy, suspect). Each registration is a new generation; a report of an
  * older one changes nothing, so a dead process never comes back under its successor's name.
  */
-import { assign, setup } from 'xstate';
+import { assign, cancel, raise, setup } from 'xstate';
 import type { Definition } from '../../runtime/core/definition.ts';
 import { effectActions, type Effect } from '../../runtime/core/effect.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
-import { address } from '../../runtime/protocol/ids.ts';
-import { fleetAddress } from '../fleet/address.ts';
+import { agentDefaults, enrolled, fleet, heartbeatEffects, revokeAll, type AgentContext } from './enrolment.ts';
 import * as schemas from './events.ts';
 import type { AgentEvent, AgentInput } from './events.ts';
-
-export interface AgentContext {
-  type: string;
-  capabilities: readonly string[];
-  labels: Readonly<Record<string, string | number>>;
-  slots: number;
-  version?: string | undefined;
-  /** It takes several assignments in one inbox entry. */
-  batch?: true | undefined;
-  generation: number;
-  maxAgents: number;
-  registeredAt: number;
-  seenAt: number;
-  /** Task ids of the attempts it holds; 1 where the task wants to hear of every heartbeat. */
-  holding: Readonly<Record<string, 0 | 1>>;
-  /** When it last got work: ties go to the one that waits longest. */
-  usedAt: number;
-  reason?: string | undefined;
-}
-
-export const agentDefaults = {
-  heartbeatMs: 5_000,
-  suspectMs: 15_000,
-  /** Counted from the last sign of life. */
-  lostMs: 30_000,
-  /** How long a lost agent stays known, and one that left. A registration under its name brings it back. */
-  lostForgottenMs: 86_400_000,
-  retiredForgottenMs: 600_000,
-  registeringMs: 10_000,
-  /** Signs of life closer together than this are one. */
-  seenEveryMs: 1_000,
-} as const;
-
-function fleet(context: AgentContext, self: string, type: 'admit' | 'leave'): Effect {
-  const event: MachineEvent = type === 'admit' ? { type, agent: self, max: context.maxAgents } : { type, agent: self };
-  return { kind: 'send', to: fleetAddress, event };
-}
-
-function revokeAll(context: AgentContext, self: string, reason: string): Effect[] {
-  return Object.keys(context.holding).map((task) => ({
-    kind: 'send',
-    to: address('task', task),
-    event: { type: 'revoke', agent: self, reason },
-  }));
-}
-
-/** Heartbeats keep watched attempts alive; an attempt that the agent runs but does not hold any more is called off. */
-function heartbeatEffects(context: AgentContext, event: AgentEvent): Effect[] {
-  if (event.type !== 'heartbeat') return [];
-  const effects: Effect[] = [];
-  for (const { task, token } of event.attempts) {
-    const held = context.holding[task];
-    if (held === 1) effects.push({ kind: 'send', to: address('task', task), event: { type: 'beat', token } });
-    if (held === undefined)
-      effects.push({
-        kind: 'post',
-        mailbox: event.self,
-        message: { kind: 'cancel', task, token, attempt: '', reason: 'not-held' },
-      });
-  }
-  return effects;
-}
 
 const list = (make: (context: AgentContext, event: AgentEvent) => Effect[]) => ({
   type: 'effects' as const,
@@ -88,28 +25,21 @@ const tell = (kind: string) =>
 
 const empty = (context: AgentContext) => Object.keys(context.holding).length === 0;
 
+const quarantine = {
+  target: '#agent.quarantined',
+  actions: {
+    type: 'because',
+    params: ({ event }: { event: AgentEvent }) => ({ reason: event.type === 'quarantine' ? event.reason : '' }),
+  },
+} as const;
+
 export const agentMachine = setup({
   types: {} as { context: AgentContext; events: AgentEvent; input: AgentInput },
   actions: {
     ...effectActions,
     see: assign(({ event }) => ({ seenAt: event.at })),
     register: assign(({ context, event }) =>
-      event.type === 'register'
-        ? {
-            type: event.input.type,
-            capabilities: event.input.capabilities,
-            labels: event.input.labels,
-            slots: event.input.slots,
-            version: event.input.version,
-            batch: event.input.batch || undefined,
-            maxAgents: event.input.max_agents,
-            generation: context.generation + 1,
-            registeredAt: event.at,
-            seenAt: event.at,
-            holding: {},
-            reason: undefined,
-          }
-        : {},
+      event.type === 'register' ? { ...enrolled(event.input, event.at), generation: context.generation + 1 } : {},
     ),
     occupy: assign(({ context, event }) => {
       if (event.type !== 'occupy') return {};
@@ -121,15 +51,24 @@ export const agentMachine = setup({
       if (event.type !== 'release') return {};
       const holding = { ...context.holding };
       for (const task of event.tasks) delete holding[task];
-      return { holding };
+      const { stalled = 0 } = event;
+      // Whatever ended otherwise proves that it does something.
+      return { holding, stalls: stalled < event.tasks.length ? stalled : context.stalls + stalled };
     }),
+    /** One more stalled attempt, and it is sick again. */
+    trust: assign({ stalls: agentDefaults.stallsMax - 1 }),
     dropAll: assign({ holding: {} }),
     because: assign((_, params: { reason: string }) => ({ reason: params.reason })),
+    blameless: assign({ reason: undefined }),
+    startProbation: raise({ type: 'probation' } as AgentEvent, { id: 'probation', delay: 'probation' }),
+    endProbation: cancel('probation'),
   },
   guards: {
     empty: ({ context }) => empty(context),
     full: ({ context }) => Object.keys(context.holding).length >= context.slots,
     notFull: ({ context }) => Object.keys(context.holding).length < context.slots,
+    stalling: ({ context }) => context.stalls >= agentDefaults.stallsMax,
+    notStalling: ({ context }) => context.stalls < agentDefaults.stallsMax,
     /** The process that reports is the one that registered last. */
     sameGeneration: ({ context, event }) =>
       !('generation' in event) || event.generation === undefined || event.generation === context.generation,
@@ -140,37 +79,24 @@ export const agentMachine = setup({
     lostForgotten: () => agentDefaults.lostForgottenMs,
     retiredForgotten: () => agentDefaults.retiredForgottenMs,
     registering: () => agentDefaults.registeringMs,
+    silence: () => agentDefaults.lostMs,
+    probation: () => agentDefaults.probationMs,
   },
 }).createMachine({
   id: 'agent',
-  context: ({ input }) => ({
-    type: input.type,
-    capabilities: input.capabilities,
-    labels: input.labels,
-    slots: input.slots,
-    ...(input.version !== undefined && { version: input.version }),
-    ...(input.batch && { batch: true as const }),
-    generation: 1,
-    maxAgents: input.max_agents,
-    registeredAt: input.at,
-    seenAt: input.at,
-    holding: {},
-    usedAt: 0,
-  }),
+  context: ({ input }) => ({ ...enrolled(input, input.at), generation: 1, usedAt: 0 }),
   initial: 'registering',
-  entry: {
-    type: 'openMailbox',
-    params: ({ event }) => ({ mailbox: (event as unknown as { input: AgentInput }).input.self }),
-  },
   states: {
     /** The fleet counts the agents of the site and admits at most max_agents. */
     registering: {
-      entry: list((context, event) => [
-        fleet(context, event.self ?? (event as unknown as { input: AgentInput }).input.self, 'admit'),
-      ]),
+      entry: list((context, event) => {
+        const self = event.self ?? (event as unknown as { input: AgentInput }).input.self;
+        return [{ kind: 'openMailbox', mailbox: self }, fleet(context, self, 'admit')];
+      }),
       on: {
-        admitted: 'present',
+        admitted: { guard: 'sameGeneration', target: 'present' },
         rejected: {
+          guard: 'sameGeneration',
           target: 'retired',
           actions: {
             type: 'because',
@@ -182,6 +108,7 @@ export const agentMachine = setup({
         seen: { guard: 'sameGeneration', actions: 'see' },
         goodbye: { guard: 'sameGeneration', target: 'retired' },
         retire: 'retired',
+        quarantine,
       },
       after: { registering: { target: 'registering', reenter: true } },
     },
@@ -205,6 +132,7 @@ export const agentMachine = setup({
           target: 'retired',
           actions: [list((context, event) => revokeAll(context, event.self, 'agent_left')), 'dropAll'],
         },
+        quarantine,
       },
       states: {
         availability: {
@@ -251,7 +179,30 @@ export const agentMachine = setup({
                 },
                 seen: { guard: 'sameGeneration', target: 'healthy', reenter: true, actions: 'see' },
               },
+              always: { guard: 'stalling', target: 'sick' },
               after: { suspect: 'suspect' },
+            },
+            /** Alive, and nothing comes of what it is given: no work until it ends something, or after a while. */
+            sick: {
+              initial: 'heard',
+              entry: ['startProbation', { type: 'because', params: { reason: 'consumes_nothing' } }],
+              exit: ['endProbation', 'blameless'],
+              always: { guard: 'notStalling', target: 'healthy' },
+              on: { probation: { target: 'healthy', actions: 'trust' } },
+              states: {
+                heard: {
+                  on: {
+                    heartbeat: {
+                      guard: 'sameGeneration',
+                      target: 'heard',
+                      reenter: true,
+                      actions: ['see', list(heartbeatEffects)],
+                    },
+                    seen: { guard: 'sameGeneration', target: 'heard', reenter: true, actions: 'see' },
+                  },
+                  after: { silence: '#agent.lost' },
+                },
+              },
             },
             suspect: {
               on: {
@@ -277,13 +228,29 @@ export const agentMachine = setup({
         register: { target: 'registering', actions: 'register' },
         goodbye: { guard: 'sameGeneration', target: 'retired' },
         retire: 'retired',
+        quarantine,
       },
+      after: { lostForgotten: 'retired' },
+    },
+    /** What stood in its outbox cannot be trusted: both streams go, and it is not let in before an operator says so. */
+    quarantined: {
+      entry: [
+        list((context, event) => [
+          ...revokeAll(context, event.self, 'agent_quarantined'),
+          fleet(context, event.self, 'leave'),
+          { kind: 'closeMailbox', mailbox: event.self },
+        ]),
+        'dropAll',
+      ],
+      // Whoever still has an account with Redis may have written there meanwhile.
+      exit: list((_, event) => [{ kind: 'closeMailbox', mailbox: event.self }]),
+      on: { resume: 'retired' },
       after: { lostForgotten: 'retired' },
     },
     /** Left, or not admitted. Its mailbox stays a while, so that late reports are answered and nothing is orphaned. */
     retired: {
       entry: list((context, event) => [fleet(context, event.self, 'leave')]),
-      on: { register: { target: 'registering', actions: 'register' } },
+      on: { register: { target: 'registering', actions: 'register' }, quarantine },
       after: { retiredForgotten: 'forgotten' },
     },
     forgotten: { type: 'final', entry: { type: 'closeMailbox', params: ({ event }) => ({ mailbox: event.self }) } },
@@ -300,10 +267,12 @@ export const agentDefinition: Definition = {
   retentionMs: 0,
   resident: true,
   recreate: (_actor, input) => ({ kind: 'event', event: { type: 'register', input } }),
-  refusal: (actor, event) =>
-    event['generation'] !== undefined && event['generation'] !== actor.context['generation']
+  refusal: (actor, event) => {
+    if (actor.state === 'quarantined') return 'quarantined';
+    return event['generation'] !== undefined && event['generation'] !== actor.context['generation']
       ? 'old-generation'
-      : undefined,
+      : undefined;
+  },
   passOver: (context, event, nowMs) =>
     event.type === 'seen' &&
     nowMs - Number(context['seenAt']) < agentDefaults.seenEveryMs &&
@@ -317,5 +286,6 @@ export const agentDefinition: Definition = {
 /** Appends in place: the waiting event belongs to the batch alone, and lists may be long. */
 function joined(waiting: MachineEvent, later: MachineEvent): MachineEvent {
   (waiting['tasks'] as unknown[]).push(...(later['tasks'] as unknown[]));
-  return waiting;
+  if (later['stalled'] === undefined) return waiting;
+  return { ...waiting, stalled: Number(waiting['stalled'] ?? 0) + Number(later['stalled']) };
 }

@@ -1,4 +1,5 @@
 /** An agent's row, from its journal records. */
+import { stateText } from '../../runtime/protocol/envelope.ts';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
 import type { Projection } from '../../runtime/protocol/projection.ts';
 import { agentStatus } from './status.ts';
@@ -32,7 +33,9 @@ export const agentProjection: Projection = {
         generation: 1,
       });
     }
-    if (event?.type === 'rejected') patch['reason'] = event['reason'];
+    if (event?.type === 'rejected' || event?.type === 'quarantine') patch['reason'] = event['reason'];
+    else if (stateText(state).includes('sick')) patch['reason'] = 'consumes_nothing';
+    else if (typeof state === 'object') patch['reason'] = null;
     return patch;
   },
 };

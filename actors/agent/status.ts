@@ -9,13 +9,14 @@ export const agentStatuses = [
   'DRAINING',
   'SUSPECT',
   'LOST',
+  'QUARANTINED',
   'RETIRED',
 ] as const;
 export type AgentStatus = (typeof agentStatuses)[number];
 
 export function agentStatus(state: StateValue): AgentStatus {
   const text = stateText(state);
-  if (text.includes('suspect')) return 'SUSPECT';
+  if (/suspect|sick/.test(text)) return 'SUSPECT';
   // Its last moment: in lists and in history it is one that left.
   if (text === 'forgotten') return 'RETIRED';
   for (const status of agentStatuses) if (text.includes(status.toLowerCase())) return status;

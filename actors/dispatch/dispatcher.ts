@@ -8,9 +8,10 @@ import type { ActorView } from '../../runtime/protocol/snapshot.ts';
 import type { Dispatcher, LaneStatus } from '../../runtime/ports.ts';
 import type { Envelope } from '../../runtime/protocol/envelope.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
-import type { AgentContext } from '../agent/machine.ts';
+import type { AgentContext } from '../agent/enrolment.ts';
 import type { TaskContext } from '../task/attempt.ts';
 import { taskStatus } from '../task/status.ts';
+import { wantedAgents } from './demand.ts';
 import { match, type Room } from './match.ts';
 import { rankOf, ReadyQueue } from './ready.ts';
 
@@ -87,14 +88,16 @@ export class LaneDispatcher implements Dispatcher {
   }
 
   lanes(now: number): LaneStatus[] {
-    return [...this.#lanes].map(([type, lane]) => ({
-      type,
-      queued: lane.ready.size,
-      running: lane.held,
-      agents: lane.agents.size,
-      freeSlots: lane.freeSlots,
-      oldestQueuedMs: Math.max(0, now - (lane.ready.oldestQueuedAt() ?? now)),
-    }));
+    return [...this.#lanes].map(([type, lane]) => {
+      let slots = 0;
+      for (const agent of lane.agents.values()) slots += agent.slots;
+      const demand = { queued: lane.ready.size, running: lane.held, agents: lane.agents.size, slots };
+      return {
+        ...{ type, ...demand, wantedAgents: wantedAgents(demand) },
+        freeSlots: lane.freeSlots,
+        oldestQueuedMs: Math.max(0, now - (lane.ready.oldestQueuedAt() ?? now)),
+      };
+    });
   }
 
   audit(actors: Iterable<[Address, ActorView]>): string[] {

@@ -107,12 +107,21 @@ export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
 /** Events after which the agent needs no word to stop: its own reports, and its loss. */
 const agentKnows = new Set(['complete', 'fail', 'release', 'cancelled', 'revoke']);
 
+/** The clock ended an attempt for which the agent had done nothing, or of which it said nothing any more. */
+function isStall(event: TaskEvent): boolean {
+  return event.type === 'overdue' || (event.type as string).startsWith('xstate.after.assigned.');
+}
+
 /** Ends the attempt: the agent gets its slot back and, unless it knows already, is told to stop. */
 export function letGo(context: TaskContext, event: TaskEvent): Effect[] {
   const { agent } = context;
   if (agent === undefined || event.type === 'revoke') return [];
   const effects: Effect[] = [
-    { kind: 'send', to: address('agent', agent), event: { type: 'release', tasks: [event.self] } },
+    {
+      kind: 'send',
+      to: address('agent', agent),
+      event: { type: 'release', tasks: [event.self], ...(isStall(event) && { stalled: 1 }) },
+    },
   ];
   if (!agentKnows.has(event.type)) effects.push(cancelMessage(context, event.self, 'revoked'));
   return effects;

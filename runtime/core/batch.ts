@@ -8,7 +8,7 @@
 import { limits } from '../../config/limits.ts';
 import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
-import { parseAddress, type Address } from '../protocol/ids.ts';
+import { address, parseAddress, type Address } from '../protocol/ids.ts';
 import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
 import {
   emptyCommit,
@@ -98,6 +98,11 @@ export function decide(
   return new Batch(world, now, epoch, sequence).run(intakes, dueTimers);
 }
 
+/** Whoever wrote the entry, as far as an effect must name where it comes from. */
+function addressOfSource({ source }: Entry): Address {
+  return address('mailbox', source === 'commands' ? source : source.outbox);
+}
+
 const noActor = { revision: 0, state: '' } as const;
 
 class Batch {
@@ -152,6 +157,11 @@ class Batch {
     const outcomes: Outcome[] = [];
     if (intake.problem) {
       outcomes.push(this.#setAside(entry, undefined, intake.problem.reason, intake.problem.detail));
+    }
+    for (const { fields, reason, detail, answer } of intake.problems ?? []) {
+      outcomes.push(this.#setAside(entry, fields, reason, detail));
+      // A redrive may come when the agent and its inbox are long gone.
+      if (!intake.redriven) for (const effect of answer) this.#route(addressOfSource(entry), effect, undefined);
     }
     if (intake.apart) {
       this.#commit.deferredApart.push(...intake.envelopes);

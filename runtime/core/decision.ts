@@ -84,14 +84,27 @@ export interface LaneStatus {
   queued: number;
   running: number;
   agents: number;
+  /** Slots of those agents, free or not. */
+  slots: number;
   freeSlots: number;
+  /** Agents with which everything that waits would run. */
+  wantedAgents: number;
   oldestQueuedMs: number;
+}
+
+/** A part of an agent's entry that cannot be taken: what is wrong, and the part in the form of an entry of its own. */
+export interface ReportProblem {
+  reason: string;
+  detail: string;
+  fields: readonly string[];
+  /** What the agent is told of it. */
+  answer: Effect[];
 }
 
 /** What the product's actors add to the generic runtime. */
 export interface Application {
-  /** Turns an agent's report into envelopes, or says what is wrong with it. */
-  report(agent: string, entry: Entry): { envelopes: Envelope[] } | { problem: string; detail: string };
+  /** Turns an agent's entry into envelopes, and says what is wrong with the rest of it. */
+  report(agent: string, entry: Entry): { envelopes: Envelope[]; problems: ReportProblem[] };
   /** What an agent is told when its report was refused. */
   refusal(envelope: Envelope, reason: string, detail: string): Effect[];
   dispatcher(shard: number): Dispatcher;

@@ -11,13 +11,15 @@ import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.
 import { parseAddress } from '../protocol/ids.ts';
 import { isPosition, type Position } from '../protocol/journal.ts';
 import { isObject, parseJson, storageProblem } from '../protocol/json.ts';
-import type { Application, Entry, SetAside } from './decision.ts';
+import type { Application, Entry, ReportProblem, SetAside } from './decision.ts';
 
 export interface Intake {
   entry: Entry;
   /** What the entry asks for, in order; empty for a problem. */
   envelopes: Envelope[];
   problem?: { reason: string; detail: string };
+  /** Parts of it that are set aside on their own, while the others count. */
+  problems?: ReportProblem[];
   reply?: { recipient: string; request: string };
   relayed?: { source: number; number: number };
   /** Set-aside entries to take up again; the host fetches them before the decision. */
@@ -40,13 +42,23 @@ export function fieldsOf(entry: Entry): Map<string, string> {
 export function intake(entry: Entry, application: Application): Intake {
   let bytes = 0;
   for (const field of entry.fields) bytes += field.length;
+  // Its beginning says what it was; the whole would only grow what is kept.
   if (bytes > limits.entryBytesMax)
-    return problem(entry, 'too-large', `the entry has ${bytes} characters, ${limits.entryBytesMax} are allowed`);
+    return problem(
+      beginningOf(entry),
+      'too-large',
+      `the entry has ${bytes} characters, ${limits.entryBytesMax} are allowed`,
+    );
   if (entry.source === 'commands') return commands(entry);
-  const outcome = application.report(entry.source.outbox, entry);
-  return 'problem' in outcome
-    ? problem(entry, outcome.problem, outcome.detail)
-    : { entry, envelopes: outcome.envelopes };
+  const { envelopes, problems } = application.report(entry.source.outbox, entry);
+  return { entry, envelopes, ...(problems.length > 0 && { problems }) };
+}
+
+function beginningOf(entry: Entry): Entry {
+  return {
+    ...entry,
+    fields: entry.fields.slice(0, 16).map((field) => field.slice(0, limits.reasonLengthMax)),
+  };
 }
 
 function commands(entry: Entry): Intake {

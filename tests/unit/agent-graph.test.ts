@@ -39,6 +39,8 @@ function reached(): Map<string, Actor> {
       tell(actor, 'actor', { type: 'rejected', reason: 'full' }),
       tell(actor, 'actor', { type: 'occupy', tasks: [['t-0-1', 0]] }),
       tell(actor, 'actor', { type: 'release', tasks: ['t-0-1'] }),
+      tell(actor, 'actor', { type: 'release', tasks: ['t-0-1', 't-0-2', 't-0-3'], stalled: 3 }),
+      tell(actor, 'actor', { type: 'quarantine', reason: 'flood' }),
       ...Object.entries(actor.timers).map(([timer, value]) =>
         decide(actor, { id: timer, origin: 'timer', event: { type: timer } }, Number(value)),
       ),
@@ -64,26 +66,35 @@ describe('R4: a report of another generation changes nothing', () => {
     for (const type of ['heartbeat', 'seen', 'goodbye'])
       for (const generation of [2, 9]) {
         const decision = tell(actor, 'report', { type, generation });
-        expect(decision).toMatchObject({ outcome: 'refused', reason: 'old-generation' });
+        const reason = name === 'quarantined' ? 'quarantined' : 'old-generation';
+        expect(decision).toMatchObject({ outcome: 'refused', reason });
       }
     expect(freeze(actor)).toBe(before);
   });
 });
 
 describe('a registration', () => {
-  test.each(names.filter((name) => name !== 'forgotten'))('begins a new generation of what is %s', (name) => {
-    const actor = agents.get(name)!;
-    const decision = decide(actor, { id: 'again', input: { ...input, slots: 7 } }, 3_000);
-    expect(statusAfter(decision)).toBe('REGISTERING');
-    if (decision.outcome !== 'applied') return;
-    expect(viewOf(decision.actor).context).toMatchObject({ generation: 2, slots: 7, holding: {} });
-    expect(sentBy(decision)).toEqual([
-      ...(name.includes('with work') ? ['task/t-0-1 revoke'] : []),
-      'fleet/f-0-site admit',
-    ]);
-    // The same registration delivered once more is no third one.
-    expect(decide(decision.actor, { id: 'again', input }, 3_001).outcome).toBe('duplicate');
-  });
+  test.each(names.filter((name) => name !== 'forgotten' && name !== 'quarantined'))(
+    'begins a new generation of what is %s',
+    (name) => {
+      const actor = agents.get(name)!;
+      const decision = decide(actor, { id: 'again', input: { ...input, slots: 7 } }, 3_000);
+      expect(statusAfter(decision)).toBe('REGISTERING');
+      if (decision.outcome !== 'applied') return;
+      expect(viewOf(decision.actor).context).toMatchObject({ generation: 2, slots: 7, holding: {} });
+      expect(sentBy(decision)).toEqual([
+        ...(name.includes('with work') ? ['task/t-0-1 revoke'] : []),
+        'fleet/f-0-site admit',
+      ]);
+      // The same registration delivered once more is no third one.
+      expect(decide(decision.actor, { id: 'again', input }, 3_001).outcome).toBe('duplicate');
+    },
+  );
+});
+
+test('a registration of what is quarantined is refused, with the way out', () => {
+  const decision = decide(agents.get('quarantined')!, { id: 'again', input }, 3_000);
+  expect(decision).toMatchObject({ outcome: 'refused', reason: 'quarantined', legal: ['resume'] });
 });
 
 describe('whoever goes gives everything back', () => {
@@ -100,7 +111,7 @@ describe('whoever goes gives everything back', () => {
       if (decision.outcome === 'applied') expect(viewOf(decision.actor).context['holding']).toEqual({});
     }
     let quiet: Actor = actor;
-    for (let rings = 0; rings < 2 && agentStatus(stateOf(quiet)) !== 'LOST'; rings++) {
+    for (let rings = 0; rings < 3 && agentStatus(stateOf(quiet)) !== 'LOST'; rings++) {
       const [timer = '', value] = Object.entries(quiet.timers)[0] ?? [];
       const rung = decide(quiet, { id: timer, origin: 'timer', event: { type: timer } }, Number(value));
       if (rung.outcome !== 'applied') throw new Error(JSON.stringify(rung));
@@ -126,6 +137,8 @@ test('what may be commanded where', () => {
   expect(legal('present.availability.busy,health.suspect with work')).toEqual(['drain', 'pause', 'retire']);
   expect(legal('present.availability.paused,health.healthy')).toEqual(['drain', 'resume', 'retire']);
   expect(legal('present.availability.draining,health.healthy with work')).toEqual(['retire']);
+  expect(legal('present.availability.idle,health.sick.heard')).toEqual(['drain', 'pause', 'retire']);
   expect(legal('lost')).toEqual(['retire']);
+  expect(legal('quarantined')).toEqual(['resume']);
   expect([...legal('retired'), ...legal('forgotten')]).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /** The life of an agent, and how the fleet counts. */
 import { describe, expect, test } from 'vitest';
-import { agentDefaults } from '../../actors/agent/machine.ts';
+import { agentDefaults } from '../../actors/agent/enrolment.ts';
 import { agentStatus } from '../../actors/agent/status.ts';
 import { createRegistry } from '../../actors/application.ts';
 import { freeze, stateOf, thaw, viewOf, type Actor } from '../../runtime/core/actor.ts';
@@ -38,6 +38,13 @@ class Told {
   register(): this {
     const input = { type: 'echo', slots: 1, max_agents: 3 };
     this.last = step(definition, this.actor, { id: `r${this.#id++}`, to, origin: 'command', input }, this.now);
+    this.#keep();
+    return this;
+  }
+
+  /** A timer that the machine named itself. */
+  ring(timer: string): this {
+    this.last = step(definition, this.actor, { id: timer, to, origin: 'timer', event: { type: timer } }, this.now);
     this.#keep();
     return this;
   }
@@ -214,8 +221,8 @@ test('the fleet admits up to max_agents, knows its members, and has room again w
     if (decision.outcome === 'applied') actor = decision.actor;
     return decision;
   };
-  const answer = (agent: string): string => {
-    const decision = tell({ type: 'admit', agent, max: 2 });
+  const answer = (agent: string, generation = 1): string => {
+    const decision = tell({ type: 'admit', agent, generation, max: 2 });
     const [effect] = decision.outcome === 'applied' ? decision.effects : [];
     return effect?.kind === 'send' ? `${effect.to} ${effect.event.type}` : '';
   };
@@ -223,7 +230,81 @@ test('the fleet admits up to max_agents, knows its members, and has room again w
   expect(answer('a-3-2')).toBe('agent/a-3-2 admitted');
   expect(answer('a-3-2')).toBe('agent/a-3-2 admitted');
   expect(answer('a-5-3')).toBe('agent/a-5-3 rejected');
-  expect(tell({ type: 'leave', agent: 'a-9-nobody' }).outcome).toBe('refused');
-  expect(tell({ type: 'leave', agent: 'a-0-1' }).outcome).toBe('applied');
+  expect(tell({ type: 'leave', agent: 'a-9-nobody', generation: 1 }).outcome).toBe('refused');
+  expect(tell({ type: 'leave', agent: 'a-0-1', generation: 1 }).outcome).toBe('applied');
   expect(answer('a-5-3')).toBe('agent/a-5-3 admitted');
+  // A word about a former generation that comes late does not put its successor out, and asks for nobody.
+  expect(answer('a-5-3', 2)).toBe('agent/a-5-3 admitted');
+  expect(tell({ type: 'leave', agent: 'a-5-3', generation: 1 }).outcome).toBe('refused');
+  expect(tell({ type: 'admit', agent: 'a-5-3', generation: 1, max: 2 }).outcome).toBe('refused');
+  expect(tell({ type: 'leave', agent: 'a-5-3', generation: 2 }).outcome).toBe('applied');
+});
+
+describe('alive, but nothing comes of what it is given', () => {
+  const stalled = (agent: Told, times: number): Told => {
+    for (let index = 0; index < times; index++)
+      agent.tell('occupy', { tasks: [['t-0-1', 0]] }).tell('release', { tasks: ['t-0-1'], stalled: 1 });
+    return agent;
+  };
+
+  test(`${agentDefaults.stallsMax} stalled attempts in a row make it sick; it is tried again after a while with one`, () => {
+    const agent = stalled(present(), agentDefaults.stallsMax - 1);
+    expect(agent.status).toBe('IDLE');
+    stalled(agent, 1);
+    expect([agent.status, agent.context['reason']]).toEqual(['SUSPECT', 'consumes_nothing']);
+    const since = agent.now;
+    // It lives on: heartbeats keep it from being lost, and do not make it well.
+    for (let beats = 0; beats < 3; beats++) {
+      agent.now += 10_000;
+      expect(agent.tell('heartbeat').status).toBe('SUSPECT');
+    }
+    const [, due] = Object.entries(agent.actor.timers).find(([timer]) => timer === 'probation')!;
+    expect(Number(due) - since).toBe(agentDefaults.probationMs);
+    agent.now = Number(due);
+    agent.ring('probation');
+    expect([agent.status, agent.context['reason']]).toEqual(['IDLE', undefined]);
+    expect(stalled(agent, 1).status).toBe('SUSPECT');
+  });
+
+  test('an attempt that ends otherwise proves that it does something', () => {
+    const agent = present(2);
+    agent.tell('occupy', {
+      tasks: [
+        ['t-0-7', 0],
+        ['t-0-8', 0],
+      ],
+    });
+    agent.tell('release', { tasks: ['t-0-8', 't-0-9', 't-0-10'], stalled: 3 });
+    expect(agent.status).toBe('SUSPECT');
+    expect(agent.tell('release', { tasks: ['t-0-7'] }).status).toBe('IDLE');
+    expect('probation' in agent.actor.timers).toBe(false);
+  });
+
+  test('silence still loses it, and a new process starts without blame', () => {
+    const agent = stalled(present(), agentDefaults.stallsMax).pass('silence');
+    expect(agent.status).toBe('LOST');
+    expect(agent.register().tell('admitted').status).toBe('IDLE');
+    expect(agent.context).toMatchObject({ stalls: 0 });
+  });
+});
+
+describe('quarantine', () => {
+  test('gives its work back, closes its mailbox, and lets nobody register before an operator says so', () => {
+    const agent = present().tell('occupy', { tasks: [['t-0-1', 0]] });
+    agent.tell('quarantine', { reason: 'flood' });
+    expect([agent.status, agent.context['reason'], agent.context['holding']]).toEqual(['QUARANTINED', 'flood', {}]);
+    expect(agent.sent).toEqual(['task/t-0-1 revoke', 'fleet/f-0-site leave']);
+    expect(agent.effects.map(({ kind }) => kind)).toContain('closeMailbox');
+    expect(agent.register().last).toMatchObject({ outcome: 'refused', reason: 'quarantined', legal: ['resume'] });
+    expect(agent.tell('resume').status).toBe('RETIRED');
+    expect(agent.register().effects.map(({ kind }) => kind)).toContain('openMailbox');
+    expect(agent.tell('admitted').status).toBe('IDLE');
+  });
+});
+
+test('one heartbeat calls off a bounded number of attempts that it does not hold', () => {
+  const most = agentDefaults.strangersPerHeartbeatMax;
+  const named = (count: number) => Array.from({ length: count }, (_, index) => ({ task: `t-0-${index}`, token: 'x' }));
+  expect(present().tell('heartbeat', { attempts: named(most) }).posted).toHaveLength(most);
+  expect(present().tell('heartbeat', { attempts: named(most + 1) }).posted).toHaveLength(most);
 });

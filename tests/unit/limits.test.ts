@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { agentDefaults } from '../../actors/agent/machine.ts';
+import { agentDefaults } from '../../actors/agent/enrolment.ts';
 import { taskDefaults } from '../../actors/task/attempt.ts';
 import { limits } from '../../config/limits.ts';
 

@@ -28,7 +28,7 @@ describe('the status that REST shows', () => {
 
   test('of an agent: every state of the machine has one, and every status is a state', () => {
     const values = valuesOf(registry.get('agent')!.machine.root);
-    expect(values).toHaveLength(4 * 2 + 4);
+    expect(values).toHaveLength(4 * 3 + 5);
     const shown = new Map(values.map((value) => [stateText(value), agentStatus(value)]));
     expect(Object.fromEntries(shown)).toEqual({
       registering: 'REGISTERING',
@@ -40,7 +40,12 @@ describe('the status that REST shows', () => {
       'present.availability.busy,health.suspect': 'SUSPECT',
       'present.availability.paused,health.suspect': 'SUSPECT',
       'present.availability.draining,health.suspect': 'SUSPECT',
+      'present.availability.idle,health.sick.heard': 'SUSPECT',
+      'present.availability.busy,health.sick.heard': 'SUSPECT',
+      'present.availability.paused,health.sick.heard': 'SUSPECT',
+      'present.availability.draining,health.sick.heard': 'SUSPECT',
       lost: 'LOST',
+      quarantined: 'QUARANTINED',
       retired: 'RETIRED',
       // Its last moment: the snapshot leaves with it.
       forgotten: 'RETIRED',
