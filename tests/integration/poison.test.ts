@@ -214,7 +214,7 @@ describe('R4 R6 R10: an outbox is untrusted', () => {
     ['a kind that every object has', 'unknown-kind', ['kind', 'constructor']],
     ['a batch that is not JSON', 'not-json', ['batch', '[']],
     ['a batch that is no list', 'bad-batch', ['batch', '{}']],
-    ['a batch with a bad item', 'bad-batch', ['batch', '[null]']],
+    ['a batch with a bad item', 'bad-report', ['batch', '[null]']],
     ['a result that is not JSON', 'not-json', ['kind', 'completed', 'task', task, 'token', 'x', 'result', '{']],
     ['NUL in a note', 'bad-report', ['kind', 'progress', 'task', task, 'token', 'x', 'note', '\u0000']],
     ['no task', 'bad-report', ['kind', 'completed', 'token', 'x', 'result', '1']],
