@@ -114,6 +114,10 @@ export const limits = {
   lingerMs: 1_000,
   /** For requests under way when the process stops. */
   drainMs: 5_000,
+  /** A shard that has not come round for so long hangs: the watchdog is not fed any more. */
+  watchdogReadAgeMs: 30_000,
+  /** For systemd to take a message. */
+  notifyTimeoutMs: 5_000,
   headerBytesMax: 32 * 1024,
   connectionsMax: 10_000,
   tokenLifetimeSecondsMax: 366 * 24 * 3600,
@@ -128,6 +132,7 @@ function related(holds: boolean, relation: string): void {
 related(limits.balanceEveryMs * 3 < limits.leaseTtlMs, 'three renewals fit in one lease');
 related(limits.callDeadlineMs < limits.leaseTtlMs, 'a call ends before the lease does');
 related(limits.readBlockMs + limits.readWatchdogMarginMs < limits.leaseTtlMs, 'a read ends before the lease does');
+related(limits.watchdogReadAgeMs >= 2 * limits.leaseTtlMs, 'an outage ends leases before it starves the watchdog');
 related(limits.snapshotBytesMax >= 2 * limits.payloadBytesMax, 'a snapshot holds parameters and a result');
 related(limits.entryBytesMax >= 2 * limits.snapshotBytesMax, 'an entry holds a task with parameters and result');
 related(limits.slotsMax * 3 <= limits.jsonKeysMax, 'a heartbeat names every attempt of the largest agent');

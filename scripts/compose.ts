@@ -10,6 +10,7 @@ import { taskProjection } from '../actors/task/projection.ts';
 import { taskStatus } from '../actors/task/status.ts';
 import { createApp } from '../api/app.ts';
 import { Commands } from '../api/commands.ts';
+import type { SiteSettings } from '../api/context.ts';
 import { Follower } from '../api/follower.ts';
 import { Revocations } from '../api/revocation.ts';
 import { HttpServer } from '../api/server.ts';
@@ -36,6 +37,10 @@ export interface Process {
   /** Base address of the API; undefined where this process has no such role. */
   apiUrl: string | undefined;
   metricsUrl: string | undefined;
+  /** The longest time that a shard held here has not come round, in milliseconds; 0 when none is held. */
+  readAgeMs(): number;
+  /** Takes over what may change while it runs, see config/reload.ts. Requests under way are not disturbed. */
+  reload(config: Config): Promise<void>;
   /** Takes no new requests, finishes what is under way, gives the shards back. */
   stop(): Promise<void>;
 }
@@ -66,6 +71,7 @@ export async function compose({
   const redis = { url: servers.redisUrl, name: 'orchestrator' };
   const adapters = { redis, space, system, log };
   const stops: (() => Promise<void> | void)[] = [];
+  const reloads: ((next: Config) => Promise<void> | void)[] = [];
 
   const pool = new Pool({ url: servers.postgresUrl, log });
   stops.push(() => pool.close());
@@ -140,16 +146,21 @@ export async function compose({
     const follower = new Follower({ journals, system, log, shards });
     const revocations = new Revocations(revokedFile, () => system.monotonicMs());
     let ready = true;
+    const siteSettings: SiteSettings = {
+      name: site,
+      version,
+      shards,
+      maxAgents: config.orchestrator.max_agents,
+      taskTimeoutMs: config.orchestrator.task_timeout * 1000,
+      agentRedisUrl: config.redis.agent_url ?? servers.redisUrl,
+      keyPrefix: config.redis.prefix,
+    };
+    reloads.push(({ orchestrator: next }) => {
+      siteSettings.maxAgents = next.max_agents;
+      siteSettings.taskTimeoutMs = next.task_timeout * 1000;
+    });
     const app = createApp({
-      site: {
-        name: site,
-        version,
-        shards,
-        maxAgents: config.orchestrator.max_agents,
-        taskTimeoutMs: config.orchestrator.task_timeout * 1000,
-        agentRedisUrl: config.redis.agent_url ?? servers.redisUrl,
-        keyPrefix: config.redis.prefix,
-      },
+      site: siteSettings,
       auth: {
         secret,
         algorithm: config.auth.algorithm,
@@ -218,7 +229,15 @@ export async function compose({
     await startOrStop([server], stops);
     metricsUrl = `${server.url}/metrics`;
   }
-  return { apiUrl, metricsUrl, stop: () => stopAll(stops) };
+  return {
+    apiUrl,
+    metricsUrl,
+    readAgeMs: () => supervisor?.readAgeMs ?? 0,
+    reload: async (next) => {
+      for (const reload of reloads) await reload(next);
+    },
+    stop: () => stopAll(stops),
+  };
 }
 
 async function startOrStop(services: readonly Service[], stops: (() => Promise<void> | void)[]): Promise<void> {

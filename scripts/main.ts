@@ -6,7 +6,9 @@ import { createLog } from '../runtime/telemetry/log.ts';
 import { compose } from './compose.ts';
 import { projectRoot } from './root.ts';
 import { startServers } from './servers.ts';
+import { Reload } from './reload.ts';
 import { dataDirectory, readSettings, revokedFile, verificationKey } from './settings.ts';
+import { feedWatchdog, serviceManager } from './systemd.ts';
 
 const usage = `Usage: npm start [-- OPTIONS]
 
@@ -31,12 +33,17 @@ async function main(): Promise<number> {
   const { config } = readSettings({ file: values.config, set: values.set });
   const log = createLog({ level: config.logging.level, format: config.logging.format });
   const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string };
+  const manager = serviceManager(process.env, process.pid, log);
+  // A terminal that goes away ends what was started on it; a service is asked to reload by the same signal.
+  const onTerminal = process.stdin.isTTY || process.stderr.isTTY;
   const ending = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    for (const signal of ['SIGINT', 'SIGTERM', ...(onTerminal ? (['SIGHUP'] as const) : [])] as const)
       process.on(signal, () => {
         resolve(signal);
       });
   });
+  const reload = new Reload({ config, read: () => readSettings({ file: values.config, set: values.set }).config, log });
+  if (!onTerminal) process.on('SIGHUP', () => void reload.ask(manager));
   const servers = await startServers(config, dataDirectory(config), log);
   try {
     const running = await compose({
@@ -49,8 +56,13 @@ async function main(): Promise<number> {
     });
     log.info({ api: running.apiUrl, metrics: running.metricsUrl, site: config.orchestrator.site }, 'ready');
     process.send?.({ ready: true, api: running.apiUrl, metrics: running.metricsUrl });
+    reload.serve(running);
+    await manager.tell('READY=1', `STATUS=serves ${running.apiUrl ?? 'shards'}`);
+    const stopFeeding = feedWatchdog({ manager, readAgeMs: () => running.readAgeMs(), log });
     log.info({ signal: await ending }, 'stopping');
+    void manager.tell('STOPPING=1', 'STATUS=finishes what is under way');
     await running.stop();
+    stopFeeding();
   } finally {
     await servers.stop();
   }

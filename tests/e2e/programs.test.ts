@@ -23,7 +23,7 @@ function start(
   program: string,
   args: readonly string[],
   env: Record<string, string> = {},
-): { child: ChildProcess; ended: Promise<Ended> } {
+): { child: ChildProcess; ended: Promise<Ended>; words: () => string } {
   const child = spawn(process.execPath, [join(projectRoot, '.build', program), ...args], {
     env: { ...process.env, NO_COLOR: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -33,7 +33,8 @@ function start(
   let err = '';
   child.stdout?.on('data', (chunk: Buffer) => (out += chunk.toString()));
   child.stderr?.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  return { child, ended: new Promise((resolve) => child.once('close', (code) => resolve({ code, out, err }))) };
+  const ended = new Promise<Ended>((resolve) => child.once('close', (code) => resolve({ code, out, err })));
+  return { child, ended, words: () => err };
 }
 
 let folder: string;
@@ -45,7 +46,8 @@ beforeAll(async () => {
 async function serve(
   data: string,
   more: readonly string[] = [],
-): Promise<{ child: ChildProcess; ended: Promise<Ended>; api: string; metrics: string }> {
+  options: readonly string[] = [],
+): Promise<{ child: ChildProcess; ended: Promise<Ended>; words: () => string; api: string; metrics: string }> {
   const settings = [
     `data.directory=${data}`,
     'primary_server.port=0',
@@ -54,10 +56,7 @@ async function serve(
     'metrics.host=127.0.0.1',
     ...more,
   ];
-  const running = start(
-    'scripts/main.js',
-    settings.flatMap((setting) => ['--set', setting]),
-  );
+  const running = start('scripts/main.js', [...options, ...settings.flatMap((setting) => ['--set', setting])]);
   const ready = await new Promise<{ api: string; metrics: string }>((resolve, reject) => {
     running.child.once('message', (message) => resolve(message as { api: string; metrics: string }));
     void running.ended.then(({ err }) => reject(new Error(err)));
@@ -177,6 +176,38 @@ describe('the server', () => {
       const { code, err } = await site.ended;
       expect(code).toBe(0);
       expect(err).toMatch(/embedded server is back/);
+    },
+  );
+
+  test(
+    'SIGHUP takes over what may change, says what waits, and keeps what cannot be used out',
+    { timeout: 120_000 },
+    async () => {
+      const file = join(folder, 'reload.toml');
+      const write = (maxAgents: string, more = ''): void =>
+        writeFileSync(file, `[orchestrator]\nmax_agents = ${maxAgents}\n[logging]\nformat = "json"\n${more}`);
+      write('10');
+      const data = join(folder, 'reload');
+      const site = await serve(data, [], ['--config', file]);
+      const headers = { Authorization: `Bearer ${await token(data, '--scope', 'read')}` };
+      const maxAgents = async (): Promise<number> => {
+        const answer = await fetch(`${site.api}/api/v1/status`, { headers });
+        return ((await answer.json()) as { site: { max_agents: number } }).site.max_agents;
+      };
+      expect(await maxAgents()).toBe(10);
+      write('11', 'level = "DEBUG"\n[auth]\nissuer = "another"\n');
+      site.child.kill('SIGHUP');
+      await expect.poll(maxAgents, { timeout: 30_000, interval: 100 }).toBe(11);
+      write('"many"');
+      site.child.kill('SIGHUP');
+      await expect.poll(() => site.words(), { timeout: 30_000, interval: 100 }).toContain('not reloaded');
+      expect(await maxAgents()).toBe(11);
+      site.child.kill('SIGTERM');
+      const { code, err } = await site.ended;
+      expect(code).toBe(0);
+      expect(err).toMatch(/"applied":\["logging.level","orchestrator.max_agents"\].*"reloaded"/);
+      expect(err).toMatch(/"settings":\["auth.issuer"\]/);
+      expect(err).toMatch(/orchestrator.max_agents: .*expected number/);
     },
   );
 
