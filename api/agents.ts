@@ -15,9 +15,10 @@ import type { ApiContext } from './context.ts';
 import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
 import { storedView } from './reading.ts';
-import { checked, idOf, limitOf, nextLink, queryOf, traceOf } from './request.ts';
+import { checked, idOf, limitOf, nextLink, queryOf } from './request.ts';
 import { agentOfRow, agentOfView } from './resources.ts';
 import { pageOf } from './tasks.ts';
+import { traceOf } from './trace.ts';
 
 /** How often an agent has to send something; the machine suspects it after three intervals. */
 const heartbeatIntervalMs = 5_000;

@@ -11,6 +11,7 @@ import { setAsideRoutes, statusRoute } from './operations.ts';
 import { Problem, problemHandler } from './problem.ts';
 import { taskRoutes } from './tasks.ts';
 import { byTicket, ticketRoute, Tickets } from './tickets.ts';
+import { tracing } from './trace.ts';
 
 /** Addresses and the methods that they take. */
 const known = [...methodsOf].map(([path, methods]) => ({
@@ -57,6 +58,7 @@ export function createApp(context: ApiContext): Express {
   app.get('/api/v1/openapi.json', (_request, response) => {
     response.json(document);
   });
+  app.use('/api/v1', tracing(context.system));
   app.use('/api/v1', eventRoutes(context));
   app.use('/api/v1/tasks', taskRoutes(context));
   app.use('/api/v1/agents', agentRoutes(context));

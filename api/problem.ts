@@ -3,6 +3,7 @@ import type { ErrorRequestHandler, Response } from 'express';
 import type { Log } from '../runtime/ports.ts';
 import type { StateValue } from '../runtime/protocol/envelope.ts';
 import { IngressStopped, Unavailable } from '../runtime/protocol/errors.ts';
+import { traceIdOf } from './trace.ts';
 
 /** Code -> status and title. Each code has a paragraph in api/README.md. */
 export const problemCodes = {
@@ -94,6 +95,7 @@ export function problemHandler(log: Log): ErrorRequestHandler {
         {
           method: request.method,
           path: request.path,
+          ...traceIdOf(request),
           error: error instanceof Error ? error.stack : String(error),
         },
         'request failed',

@@ -135,11 +135,3 @@ function unwrapped(schema: unknown): unknown {
     bare = bare.unwrap();
   return bare;
 }
-
-/** The W3C trace context of the request, when it is well formed. */
-export function traceOf(request: Request): { traceparent?: string } {
-  const traceparent = request.get('traceparent');
-  return traceparent !== undefined && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)
-    ? { traceparent }
-    : {};
-}

@@ -114,6 +114,7 @@ export function historyResource(row: HistoryRow): object {
     origin: row.origin,
     by: row.by,
     payload: row.payload,
+    traceparent: row.traceparent,
     at: iso(row.at),
     position: row.position,
   });
@@ -140,6 +141,7 @@ export function transitionResource(record: JournalRecord, atMs: number): object 
     status: statusOfRecord(record),
     reason: record.reason,
     by: record.by,
+    traceparent: record.traceparent,
     at: iso(atMs),
   });
 }

@@ -18,7 +18,8 @@ import type { ApiContext } from './context.ts';
 import { mismatch, refuse } from './outcome.ts';
 import { asProblem, Problem } from './problem.ts';
 import { retiredTask, settledTask } from './reading.ts';
-import { checked, preferencesOf, traceOf } from './request.ts';
+import { checked, preferencesOf } from './request.ts';
+import { traceOf } from './trace.ts';
 import { linksOf } from './resources.ts';
 
 type Submit = z.infer<typeof submitSchema>;
@@ -182,8 +183,10 @@ function prepare(context: ApiContext, request: Request, body: unknown, key: stri
   const unique =
     key === undefined ? context.system.ulid() : hash(JSON.stringify([tenant ?? null, caller.subject, key]));
   const id = makeId('t', shard, unique);
+  const trace = traceOf(request);
   const input = {
     ...parsed,
+    ...trace,
     ...(tenant !== undefined && { tenant }),
     timeouts: { start_to_close_ms: context.site.taskTimeoutMs, ...parsed.timeouts },
     ...(key !== undefined && { fingerprint: hash(canonical(parsed)) }),
@@ -196,7 +199,7 @@ function prepare(context: ApiContext, request: Request, body: unknown, key: stri
       to: address('task', id),
       input: input as unknown as JsonObject,
       by: caller.subject,
-      ...traceOf(request),
+      ...trace,
     },
   };
 }

@@ -12,9 +12,10 @@ import type { ApiContext } from './context.ts';
 import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
 import { readTask, settledTask } from './reading.ts';
-import { checked, idOf, limitOf, namesTag, nextLink, preferencesOf, queryOf, timeOf, traceOf } from './request.ts';
+import { checked, idOf, limitOf, namesTag, nextLink, preferencesOf, queryOf, timeOf } from './request.ts';
 import { historyResource, linksOf, taskOfRow } from './resources.ts';
 import { submit } from './submit.ts';
+import { traceOf } from './trace.ts';
 
 /** Filters and paging of the list; the OpenAPI document names the same. */
 export const taskQuery = [

@@ -45,6 +45,7 @@ export interface HistoryRow {
   state: string;
   reason: string | null;
   by: string | null;
+  traceparent: string | null;
   at: number;
   /** Where it stands in the journal: `<shard>.<epoch>.<sequence>.<ordinal>`. */
   position: string;

@@ -14,6 +14,8 @@ export interface TaskContext {
   retry?: Partial<RetryPolicy> | undefined;
   timeouts?: z.infer<typeof timeoutsSchema> | undefined;
   cancelGraceMs?: number | undefined;
+  /** W3C trace context of the submit: agents go on with it. */
+  traceparent?: string | undefined;
   createdAt: number;
   /** When it was last redriven: deadlines count from there. */
   openedAt?: number | undefined;
@@ -85,7 +87,8 @@ export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
   const { agent = '', token = '' } = context;
   const watched = context.timeouts?.heartbeat_ms !== undefined;
   const { attempt, type, parameters } = context;
-  const about = { kind: 'assign', task: event.self, type, token };
+  const { traceparent } = context;
+  const about = { kind: 'assign', task: event.self, type, token, ...(traceparent !== undefined && { traceparent }) };
   const deadline = event.at + startToCloseMs(context);
   return [
     event.type === 'assign' && event.batch

@@ -56,6 +56,7 @@ export const submitSchema = z.strictObject({
 /** Input of the machine: the submit, and what the API adds. */
 export const inputSchema = submitSchema.extend({
   fingerprint: z.string().max(64).optional().describe('Hash of the body, for submits with an Idempotency-Key.'),
+  traceparent: z.string().max(128).optional().describe('W3C trace context of the submit.'),
 });
 
 const token = z.string().min(1).max(128);

@@ -146,6 +146,7 @@ export const taskMachine = base.createMachine({
     ...(input.retry !== undefined && { retry: input.retry as Partial<RetryPolicy> }),
     ...(input.timeouts !== undefined && { timeouts: input.timeouts }),
     ...(input.cancel_grace_ms !== undefined && { cancelGraceMs: input.cancel_grace_ms }),
+    ...(input.traceparent !== undefined && { traceparent: input.traceparent }),
     createdAt: input.at,
     queuedAt: input.at,
     attempt: 0,

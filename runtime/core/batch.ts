@@ -363,8 +363,15 @@ class Batch {
     if (envelope.event) record.event = envelope.event;
     if (reason) record.reason = reason;
     if (envelope.by) record.by = envelope.by;
-    if (envelope.traceparent) record.traceparent = envelope.traceparent;
+    const trace = envelope.traceparent ?? this.#traceOf(envelope.to);
+    if (trace) record.traceparent = trace;
     this.#records.push(record);
+  }
+
+  /** What the shard decides by itself belongs to the trace that the actor was begun in. */
+  #traceOf(address: Address): string | undefined {
+    const trace: unknown = this.#world.actors.get(address)?.snapshot.context['traceparent'];
+    return typeof trace === 'string' ? trace : undefined;
   }
 
   #setAside(entry: Entry, fields: readonly string[] | undefined, reason: string, detail: string): Outcome {

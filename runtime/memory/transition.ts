@@ -29,6 +29,7 @@ export function transitionOf(
       state: stateText(record.state),
       reason: record.reason ?? null,
       by: record.by ?? null,
+      traceparent: record.traceparent ?? null,
       at,
       position: `${shard}.${epoch}.${sequence}.${ordinal}`,
     },

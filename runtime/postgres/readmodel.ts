@@ -62,7 +62,7 @@ export class PostgresReadModel implements ReadModel {
       where.add('(epoch, sequence, ordinal) > (?::bigint, ?::bigint, ?::int)', parts[1], parts[2], parts[3]);
     }
     const rows = await this.#pool.query<HistoryRow & { place: string }>(
-      `SELECT revision::float8 AS revision, outcome, origin, event, payload, state, reason, caused_by AS by, ${ms('at')} AS at,
+      `SELECT revision::float8 AS revision, outcome, origin, event, payload, state, reason, caused_by AS by, traceparent, ${ms('at')} AS at,
          shard || '.' || epoch || '.' || sequence || '.' || ordinal AS position, epoch || '.' || sequence || '.' || ordinal AS place
        FROM transitions ${where.text} ORDER BY epoch, sequence, ordinal LIMIT ${limit + 1}`,
       where.values,
