@@ -72,13 +72,14 @@ export function createApp(context: ApiContext): Express {
   return app;
 }
 
-const headers: RequestHandler = (_request, response, next) => {
+const headers: RequestHandler = (request, response, next) => {
   response.set({
     'X-Content-Type-Options': 'nosniff',
     'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
     'Referrer-Policy': 'no-referrer',
     'Cache-Control': 'no-store',
   });
+  if (request.secure) response.set('Strict-Transport-Security', 'max-age=31536000');
   next();
 };
 

@@ -1,7 +1,9 @@
 /** The listening side: an HTTP server with time limits, that stops without cutting a request short. */
-import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerOptions, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { SecureContextOptions } from 'node:tls';
 import { limits } from '../config/limits.ts';
 import type { Log, Service } from '../runtime/ports.ts';
 import { Problem, problemCodes } from './problem.ts';
@@ -17,13 +19,15 @@ export interface ServerSettings {
   portKey: string;
   listener: RequestListener;
   log: Log;
+  /** Certificate and key: then it speaks HTTPS and nothing else. */
+  tls?: SecureContextOptions;
   /** For a whole request to arrive; its headers have half of it. */
   requestTimeoutMs?: number;
 }
 
 export class HttpServer implements Service {
   readonly #settings: ServerSettings;
-  readonly #servers: Server[] = [];
+  readonly #servers: (Server | TlsServer)[] = [];
   readonly #answering = new Map<Duplex, ServerResponse>();
   #port = 0;
   #stopped: Promise<void> | undefined;
@@ -34,8 +38,8 @@ export class HttpServer implements Service {
 
   /** Where it listens, for people and clients. */
   get url(): string {
-    const { host } = this.#settings;
-    return `http://${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
+    const { host, tls } = this.#settings;
+    return `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
   }
 
   /** @throws Error that names the setting, when the address cannot be had */
@@ -59,6 +63,12 @@ export class HttpServer implements Service {
         `the ${this.#settings.name} listens on one address`,
       );
     }
+  }
+
+  /** New connections get what `tls` holds now; those that stand go on as they are. */
+  renewTls(): void {
+    const { tls } = this.#settings;
+    for (const server of this.#servers) if (tls && 'setSecureContext' in server) server.setSecureContext(tls);
   }
 
   /** Takes no new connection, ends event streams, lets requests end, and after a while ends them. */
@@ -88,19 +98,19 @@ export class HttpServer implements Service {
 
   /** Resolves to the port. */
   #listen(host: string, port: number): Promise<number> {
-    const { requestTimeoutMs = limits.requestTimeoutMs } = this.#settings;
-    const server = createServer(
-      {
-        requestTimeout: requestTimeoutMs,
-        headersTimeout: requestTimeoutMs / 2,
-        connectionsCheckingInterval: requestTimeoutMs / 10,
-        keepAliveTimeout: limits.keepAliveMs,
-        maxHeaderSize: limits.headerBytesMax,
-        // The application looks at it, and answers with a problem.
-        requireHostHeader: false,
-      },
-      this.#settings.listener,
-    );
+    const { requestTimeoutMs = limits.requestTimeoutMs, tls, listener } = this.#settings;
+    const options: ServerOptions = {
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: requestTimeoutMs / 2,
+      connectionsCheckingInterval: requestTimeoutMs / 10,
+      keepAliveTimeout: limits.keepAliveMs,
+      maxHeaderSize: limits.headerBytesMax,
+      // The application looks at it, and answers with a problem.
+      requireHostHeader: false,
+    };
+    const server = tls
+      ? createTlsServer({ ...options, ...tls, handshakeTimeout: requestTimeoutMs / 2 }, listener)
+      : createServer(options, listener);
     server.maxConnections = limits.connectionsMax;
     server.prependListener('request', (request, response) => {
       this.#answering.set(request.socket, response);
@@ -110,9 +120,11 @@ export class HttpServer implements Service {
         if (this.#stopped) server.closeIdleConnections();
       });
     });
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
-      this.#refuse(problemOf(error), socket, error.code),
-    );
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+      // No handshake, no channel: what is written now would go out in the open.
+      if (tls && /^ERR_(SSL|TLS)_/.test(error.code ?? '')) socket.destroy();
+      else this.#refuse(problemOf(error), socket, error.code);
+    });
     // Both would be answered without a problem, or not at all.
     server.on('connect', (_request, socket) =>
       this.#refuse(

@@ -6,6 +6,10 @@ export const reloadableKeys: ReadonlySet<string> = new Set([
   'logging.level',
   'orchestrator.max_agents',
   'orchestrator.task_timeout',
+  'tls.minimum_version',
+  ...['tls', 'redis', 'postgres'].flatMap((table) => [`${table}.certificate_file`, `${table}.key_file`]),
+  'redis.ca_file',
+  'postgres.ca_file',
 ]);
 
 export interface ConfigChange {

@@ -18,6 +18,24 @@ const postgresUrl = z
   .max(2_048)
   .regex(/^postgres(ql)?:\/\/\S+$/, 'is an address like postgres://user@localhost/orchestrator');
 
+const clientTls = (server: string) => ({
+  ca_file: file
+    .optional()
+    .describe(`PEM certificates that the one of ${server} must come from; default: those that Node knows.`),
+  certificate_file: file.optional().describe(`PEM certificate that this process shows to ${server}.`),
+  key_file: file.optional().describe('Its private key, PEM, closed to everybody else (600 or 640).'),
+});
+
+/** A refinement: a certificate without its key is of no use, nor the reverse. */
+const together: [(table: Files) => boolean, { path: PropertyKey[]; message: string }] = [
+  ({ certificate_file, key_file }) => (certificate_file === undefined) === (key_file === undefined),
+  { path: ['key_file'], message: 'stands together with certificate_file' },
+];
+interface Files {
+  certificate_file?: string | undefined;
+  key_file?: string | undefined;
+}
+
 export const configSchema = z.strictObject({
   primary_server: z
     .strictObject({
@@ -63,6 +81,23 @@ export const configSchema = z.strictObject({
         .describe('What this process does; several processes may share the work.'),
     })
     .prefault({}),
+  tls: z
+    .strictObject({
+      certificate_file: file
+        .optional()
+        .describe('PEM certificate chain of the API and of the metrics port; with it both speak HTTPS only.'),
+      key_file: file.optional().describe('Its private key, PEM, closed to everybody else (600 or 640).'),
+      minimum_version: z
+        .enum(['TLSv1.2', 'TLSv1.3'])
+        .default('TLSv1.2')
+        .describe('Oldest version that is spoken, by servers and by clients.'),
+      allow_plaintext: z
+        .boolean()
+        .default(false)
+        .describe('true: speaks without TLS beyond this machine too, where the network itself is encrypted.'),
+    })
+    .refine(...together)
+    .prefault({}),
   logging: z
     .strictObject({
       level: z
@@ -87,12 +122,16 @@ export const configSchema = z.strictObject({
         .regex(/^[A-Za-z0-9:_-]*$/, 'may have letters, digits, ":", "_" and "-"')
         .default('')
         .describe('Stands before every key, where several sites share a Redis.'),
+      ...clientTls('Redis'),
     })
+    .refine(...together)
     .prefault({}),
   postgres: z
     .strictObject({
       url: postgresUrl.optional().describe('postgres:// address; without it an embedded PostgreSQL is started.'),
+      ...clientTls('PostgreSQL'),
     })
+    .refine(...together)
     .prefault({}),
   metrics: z
     .strictObject({

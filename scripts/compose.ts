@@ -32,6 +32,7 @@ import { RedisMembership } from '../runtime/redis/membership.ts';
 import { RedisShardStore } from '../runtime/redis/shardstore.ts';
 import { createMetrics } from '../runtime/telemetry/metrics.ts';
 import type { Servers } from './servers.ts';
+import { Transport } from './transport.ts';
 
 export interface Process {
   /** Base address of the API; undefined where this process has no such role. */
@@ -39,7 +40,10 @@ export interface Process {
   metricsUrl: string | undefined;
   /** The longest time that a shard held here has not come round, in milliseconds; 0 when none is held. */
   readAgeMs(): number;
-  /** Takes over what may change while it runs, see config/reload.ts. Requests under way are not disturbed. */
+  /**
+   * Takes over what may change while it runs, see config/reload.ts. Requests under way are not disturbed.
+   * @throws Error when it cannot be used; then everything stays as it was
+   */
   reload(config: Config): Promise<void>;
   /** Takes no new requests, finishes what is under way, gives the shards back. */
   stop(): Promise<void>;
@@ -68,12 +72,13 @@ export async function compose({
   const system = createSystem();
   const owner = `${hostname()}:${process.pid}:${system.ulid()}`;
   const space = keyspace(config.redis.prefix);
-  const redis = { url: servers.redisUrl, name: 'orchestrator' };
+  const transport = new Transport(config);
+  const redis = { url: servers.redisUrl, name: 'orchestrator', ...(transport.redis && { tls: transport.redis }) };
   const adapters = { redis, space, system, log };
   const stops: (() => Promise<void> | void)[] = [];
-  const reloads: ((next: Config) => Promise<void> | void)[] = [];
+  const reloads: ((next: Config) => Promise<void> | void)[] = [(next) => transport.reload(next)];
 
-  const pool = new Pool({ url: servers.postgresUrl, log });
+  const pool = new Pool({ url: servers.postgresUrl, tls: transport.postgres, log });
   stops.push(() => pool.close());
   await migrate(pool, log);
   const projection = new PostgresProjectionStore(pool, [taskProjection, agentProjection]);
@@ -138,6 +143,7 @@ export async function compose({
     await running.start();
   }
 
+  const tls = transport.server && { tls: transport.server };
   let apiUrl: string | undefined;
   if (has('api')) {
     const gateway = new RedisGateway(adapters);
@@ -189,7 +195,16 @@ export async function compose({
       ready: () => ready,
     });
     const { host, port } = site === 'primary' ? config.primary_server : config.secondary_server;
-    const server = new HttpServer({ name: 'API', host, port, portKey: `${site}_server.port`, listener: app, log });
+    const server = new HttpServer({
+      name: 'API',
+      host,
+      port,
+      portKey: `${site}_server.port`,
+      listener: app,
+      log,
+      ...tls,
+    });
+    reloads.push(() => server.renewTls());
     stops.push(
       () => gateway.close(),
       () => commands.stop(),
@@ -211,6 +226,7 @@ export async function compose({
       port: config.metrics.port,
       portKey: 'metrics.port',
       log,
+      ...tls,
       listener: (request, response) => {
         if (request.method !== 'GET' || request.url !== '/metrics') {
           response.writeHead(404, { 'Content-Type': 'text/plain' }).end('the metrics are at /metrics\n');
@@ -225,6 +241,7 @@ export async function compose({
         );
       },
     });
+    reloads.push(() => server.renewTls());
     stops.push(() => server.stop());
     await startOrStop([server], stops);
     metricsUrl = `${server.url}/metrics`;

@@ -2,20 +2,22 @@
 import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { ensureSecret } from '../api/token.ts';
-import { loadConfig } from '../config/load.ts';
+import { ConfigError, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { transportProblems } from '../config/transport.ts';
 import { projectRoot } from './root.ts';
 
 /** @throws ConfigError with every problem that was found */
 export function readSettings(from: { file: string | undefined; set: readonly string[] }): { config: Config } {
-  return {
-    config: loadConfig({
-      ...(from.file !== undefined && { file: from.file }),
-      defaultFile: join(projectRoot, 'config', 'orchestrator.toml'),
-      env: process.env,
-      set: from.set,
-    }),
-  };
+  const config = loadConfig({
+    ...(from.file !== undefined && { file: from.file }),
+    defaultFile: join(projectRoot, 'config', 'orchestrator.toml'),
+    env: process.env,
+    set: from.set,
+  });
+  const problems = transportProblems(config, process.env);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { config };
 }
 
 export function dataDirectory(config: Config): string {

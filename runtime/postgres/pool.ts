@@ -1,4 +1,5 @@
 /** Connections to PostgreSQL: every wait has an end, and a broken connection never ends the process. */
+import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { limits } from '../../config/limits.ts';
 import type { Log } from '../ports.ts';
@@ -6,6 +7,8 @@ import { Unavailable } from '../protocol/errors.ts';
 
 export interface PostgresSettings {
   url: string;
+  /** Undefined: no TLS. Its members are read at each connection, so that a certificate can be renewed in place. */
+  tls?: ConnectionOptions | undefined;
   log: Log;
   connectionsMax?: number;
   /** Longest statement, and longest pause inside a transaction. */
@@ -21,6 +24,8 @@ export interface PostgresSettings {
 const transient = /^(08|53|57|40|58|55P03|25P03|25006)/;
 const unreachable =
   /^(ECONN(REFUSED|RESET|ABORTED)|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN|EPIPE)$/;
+/** A certificate that does not hold today may be renewed tomorrow. */
+const untrusted = /^(CERT_|ERR_(TLS|SSL)_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/;
 /** The driver's own words for a connection that is gone; it gives them no code. */
 const broken = /^Connection terminated|timeout|^Client (has encountered|was closed)|^Cannot use a pool/;
 
@@ -30,13 +35,16 @@ export class Pool {
 
   constructor({
     url,
+    tls,
     log,
     connectionsMax = 8,
     queryTimeoutMs = limits.queryTimeoutMs,
     connectTimeoutMs = limits.callDeadlineMs,
   }: PostgresSettings) {
     this.#pool = new pg.Pool({
-      connectionString: url,
+      connectionString: withoutTlsParameters(url),
+      // Said either way: the driver would otherwise look for PGSSLMODE.
+      ssl: tls ?? false,
       max: connectionsMax,
       connectionTimeoutMillis: connectTimeoutMs,
       query_timeout: queryTimeoutMs,
@@ -94,6 +102,13 @@ export class Pool {
   }
 }
 
+/** What the address says of TLS was decided before, and would win over the setting. */
+function withoutTlsParameters(url: string): string {
+  const [address = '', query] = url.split(/\?(.*)/s);
+  const kept = (query ?? '').split('&').filter((part) => part !== '' && !/^(ssl|uselibpqcompat)/i.test(part));
+  return kept.length > 0 ? `${address}?${kept.join('&')}` : address;
+}
+
 function asUnavailable(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof Unavailable) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
@@ -101,6 +116,6 @@ function asUnavailable(error: unknown): unknown {
   const passes =
     error instanceof pg.DatabaseError
       ? transient.test(code)
-      : unreachable.test(code) || (code === '' && broken.test(error.message));
+      : unreachable.test(code) || untrusted.test(code) || (code === '' && broken.test(error.message));
   return passes ? new Unavailable('postgres', error.message, { cause: error }) : error;
 }

@@ -11,6 +11,7 @@ import { isMissingFunction, loadLibrary } from './library.ts';
 
 export interface RedisSettings {
   url: string;
+  /** For `rediss://`: read anew at each connection, so that a certificate can be renewed in place. */
   tls?: RedisOptions['tls'];
   /** Shown in CLIENT LIST. */
   name: string;

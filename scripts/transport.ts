@@ -1,0 +1,112 @@
+/**
+ * Certificates and keys of a process: read and checked before anything is started, and read again at a reload. Objects
+ * keep their identity, so what connects or is accepted after a reload uses the new ones, and nothing under way is cut.
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { createSecureContext, type SecureContextOptions } from 'node:tls';
+import { postgresSpeaksTls } from '../config/transport.ts';
+import type { Config } from '../config/schema.ts';
+import { projectRoot } from './root.ts';
+
+/** What a client checks and shows. */
+export interface ClientTls extends SecureContextOptions {
+  rejectUnauthorized: true;
+}
+
+interface Material {
+  server: SecureContextOptions | undefined;
+  redis: ClientTls | undefined;
+  postgres: ClientTls | undefined;
+}
+
+interface Files {
+  ca_file?: string | undefined;
+  certificate_file?: string | undefined;
+  key_file?: string | undefined;
+}
+
+export class Transport {
+  readonly #material: Material;
+
+  /** @throws Error that names the file which is missing, open to everybody, or does not fit */
+  constructor(config: Config) {
+    this.#material = materialOf(config);
+  }
+
+  /** Undefined: the API and the metrics port speak plain HTTP. */
+  get server(): SecureContextOptions | undefined {
+    return this.#material.server;
+  }
+
+  get redis(): ClientTls | undefined {
+    return this.#material.redis;
+  }
+
+  get postgres(): ClientTls | undefined {
+    return this.#material.postgres;
+  }
+
+  /**
+   * Takes over what the files hold now. Whether TLS is spoken at all does not change before a restart.
+   * @throws Error like the constructor; then everything stays as it was
+   */
+  reload(config: Config): void {
+    const fresh = materialOf(config);
+    for (const part of ['server', 'redis', 'postgres'] as const) {
+      const [present, next] = [this.#material[part], fresh[part]];
+      if (!present || !next) continue;
+      for (const name of ['ca', 'cert', 'key'] as const) if (!(name in next)) delete present[name];
+      Object.assign(present, next);
+    }
+  }
+}
+
+function materialOf(config: Config): Material {
+  const minVersion = config.tls.minimum_version;
+  const client = (files: Files): ClientTls => ({ ...contextOf(files), minVersion, rejectUnauthorized: true });
+  return {
+    server: config.tls.certificate_file === undefined ? undefined : { ...contextOf(config.tls), minVersion },
+    redis: config.redis.url?.startsWith('rediss://') === true ? client(config.redis) : undefined,
+    postgres: postgresSpeaksTls(config) ? client(config.postgres) : undefined,
+  };
+}
+
+/** Relative files are relative to the installation. */
+function contextOf({ ca_file, certificate_file, key_file }: Files): SecureContextOptions {
+  const context = {
+    ...(ca_file !== undefined && { ca: read(ca_file) }),
+    ...(certificate_file !== undefined && { cert: read(certificate_file) }),
+    ...(key_file !== undefined && { key: readKey(key_file) }),
+  };
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    const names = [ca_file, certificate_file, key_file].filter((name) => name !== undefined).join(', ');
+    throw new Error(`${names}: cannot be used for TLS: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  return context;
+}
+
+function pathOf(name: string): string {
+  return isAbsolute(name) ? name : join(projectRoot, name);
+}
+
+function read(name: string): string {
+  try {
+    return readFileSync(pathOf(name), 'utf8');
+  } catch (error) {
+    throw new Error(`${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function readKey(name: string): string {
+  const text = read(name);
+  if ((statSync(pathOf(name)).mode & 0o007) !== 0)
+    throw new Error(`${name} is a private key and open to everybody; run: chmod 600 ${name}`);
+  return text;
+}
