@@ -77,12 +77,6 @@ export interface ShardStore {
   read(lease: Lease, mailboxes: readonly string[], count: number, blockMs: number): Promise<Entry[]>;
   /** Entries that former owners read but did not commit. Empty when there are none. */
   claim(lease: Lease, mailboxes: readonly string[], count: number): Promise<Entry[]>;
-  /** Due timers, `<address> <timer>`, earliest first. */
-  dueTimers(
-    lease: Lease,
-    now: number,
-    count: number,
-  ): Promise<{ due: { key: string; dueMs: number }[]; nextMs: number | undefined }>;
   load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>>;
   /** All snapshots, page by page; `done` with the last one. */
   scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }>;

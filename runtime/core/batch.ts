@@ -18,6 +18,7 @@ import {
   type Dispatcher,
   type Entry,
 } from './decision.ts';
+import type { Alarm, Alarms } from './alarms.ts';
 import { freeze, isDone, stateOf, stateTextOf, viewOf, type Actor } from './actor.ts';
 import type { Registry } from './definition.ts';
 import type { Effect } from './effect.ts';
@@ -42,6 +43,8 @@ export interface World {
   sent: Map<number, number>;
   /** `<definition> <state>` -> number of actors. */
   census: Map<string, number>;
+  /** Timers of all actors, in memory or not. */
+  alarms: Alarms;
   /** Order and origin of activity across sites; agents ignore messages of a lower one. */
   siteEpoch: number;
   mint: () => string;
@@ -72,30 +75,20 @@ export function count(census: Map<string, number>, definition: string, state: st
   census.set(key, (census.get(key) ?? 0) + by);
 }
 
-export function timerKey(actor: Address, timer: string): string {
-  return `${actor} ${timer}`;
-}
-
-export function parseTimerKey(key: string): { actor: Address; timer: string } {
-  const space = key.indexOf(' ');
-  return { actor: key.slice(0, space) as Address, timer: key.slice(space + 1) };
-}
-
 /** The envelope that a due timer stands for. */
-export function timerEnvelope(key: string): Envelope {
-  const { actor, timer } = parseTimerKey(key);
+export function timerEnvelope({ actor, timer }: Pick<Alarm, 'actor' | 'timer'>): Envelope {
   return { id: timer, to: actor, event: { type: timer }, origin: 'timer' };
 }
 
 export function decide(
   world: World,
   intakes: readonly Intake[],
-  dueTimers: readonly string[],
+  due: readonly Alarm[],
   now: number,
   epoch: number,
   sequence: number,
 ): Decided {
-  return new Batch(world, now, epoch, sequence).run(intakes, dueTimers);
+  return new Batch(world, now, epoch, sequence).run(intakes, due);
 }
 
 /** Whoever wrote the entry, as far as an effect must name where it comes from. */
@@ -127,9 +120,9 @@ class Batch {
     this.#commit = emptyCommit(now);
   }
 
-  run(intakes: readonly Intake[], dueTimers: readonly string[]): Decided {
+  run(intakes: readonly Intake[], due: readonly Alarm[]): Decided {
     for (const intake of intakes) this.#take(intake);
-    for (const key of dueTimers) this.#decide(timerEnvelope(key));
+    for (const alarm of due) this.#decide(timerEnvelope(alarm));
     // An agent that has not heard yet what it lost or let go is given no work: the later word would undo the new one.
     if (!this.#drain()) return this.#finish(true);
     const assignments = this.#world.dispatcher.decide(
@@ -144,8 +137,9 @@ class Batch {
 
   #take(intake: Intake): void {
     const { entry } = intake;
-    if (intake.clearsTimer !== undefined) {
-      this.#commit.timersCleared.add(intake.clearsTimer);
+    if (intake.silences) {
+      const { actor, timer } = intake.silences;
+      this.#world.alarms.silence(actor, timer, this.#world.actors.get(actor)?.timers);
     } else if (!intake.redriven) {
       const acks = this.#commit.acks.get(entry.source);
       if (acks) acks.push(entry.id);
@@ -191,7 +185,7 @@ class Batch {
       return this.#setAsideEnvelope(envelope, 'foreign-shard', `${envelope.to} does not live in shard ${world.shard}`);
     const unreadable = world.unreadable.get(envelope.to);
     if (unreadable !== undefined) {
-      if (envelope.origin === 'timer') this.#clearTimer(envelope);
+      world.alarms.forget(envelope.to);
       return this.#setAsideEnvelope(envelope, 'unreadable-actor', unreadable);
     }
     if (
@@ -207,6 +201,7 @@ class Batch {
         const next = decision.actor;
         world.actors.set(envelope.to, next);
         this.#dirty.add(envelope.to);
+        if (next.timers !== actor?.timers) world.alarms.watch(envelope.to, next.timers);
         world.dispatcher.observe(envelope.to, viewOf(next));
         this.#record(envelope, next.revision, stateOf(next), undefined, undefined);
         this.#measure(actor, next);
@@ -218,7 +213,7 @@ class Batch {
         world.actors.set(envelope.to, null);
         this.#dirty.delete(envelope.to);
         this.#commit.snapshots.set(envelope.to, null);
-        this.#clearTimer(envelope);
+        world.alarms.forget(envelope.to);
         world.dispatcher.observe(envelope.to, undefined);
         count(world.census, definition.id, stateText(state), -1);
         this.#record(envelope, actor!.revision, state, 'retired', undefined);
@@ -226,7 +221,8 @@ class Batch {
       }
       case 'duplicate': {
         if (envelope.origin === 'timer') {
-          if (!actor || !(envelope.id in actor.timers)) this.#clearTimer(envelope);
+          if (actor) world.alarms.watch(envelope.to, actor.timers);
+          else world.alarms.forget(envelope.to);
         } else {
           this.#record(envelope, actor!.revision, stateOf(actor!), 'duplicate', undefined);
           world.telemetry.outcome(definition.id, 'duplicate');
@@ -288,18 +284,6 @@ class Batch {
       case 'closeMailbox':
         this.#commit.mailboxesClosed.push(effect.mailbox);
         return;
-      case 'schedule': {
-        const key = timerKey(from, effect.timer);
-        this.#commit.timersCleared.delete(key);
-        this.#commit.timersSet.set(key, effect.dueMs);
-        return;
-      }
-      case 'unschedule': {
-        const key = timerKey(from, effect.timer);
-        this.#commit.timersSet.delete(key);
-        this.#commit.timersCleared.add(key);
-        return;
-      }
       default:
         unreachable(effect);
     }
@@ -392,15 +376,11 @@ class Batch {
     return { ...this.#setAside(entry, undefined, reason, detail), to: envelope.to } as Outcome;
   }
 
-  /** What the shard itself offers would be offered for ever: a timer is cleared, and an actor leaves the index. */
+  /** What the shard itself offers would be offered for ever: a timer rings no more, and an actor leaves the index. */
   #giveUp(envelope: Envelope): void {
-    if (envelope.origin === 'timer') this.#clearTimer(envelope);
-    if (envelope.origin === 'dispatch') this.#world.dispatcher.observe(envelope.to, undefined);
-  }
-
-  #clearTimer(envelope: Envelope): void {
-    const key = timerKey(envelope.to, envelope.id);
-    if (!this.#commit.timersSet.has(key)) this.#commit.timersCleared.add(key);
+    const { alarms, actors, dispatcher } = this.#world;
+    if (envelope.origin === 'timer') alarms.silence(envelope.to, envelope.id, actors.get(envelope.to)?.timers);
+    if (envelope.origin === 'dispatch') dispatcher.observe(envelope.to, undefined);
   }
 
   /** Names the shard too: an actor hears from several, and knows what it heard by these ids. */

@@ -32,8 +32,6 @@ export interface Commit {
   now: number;
   /** Address -> snapshot JSON, or null when the actor leaves the store. */
   snapshots: Map<Address, string | null>;
-  timersSet: Map<string, number>;
-  timersCleared: Set<string>;
   journal: string | undefined;
   posts: Map<string, Message[]>;
   /** Inbox entries of several messages each, as JSON arrays. They go before `posts`: a cancel follows its assign. */
@@ -121,8 +119,6 @@ export function emptyCommit(now: number): Commit {
   return {
     now,
     snapshots: new Map(),
-    timersSet: new Map(),
-    timersCleared: new Set(),
     journal: undefined,
     posts: new Map(),
     bundles: new Map(),

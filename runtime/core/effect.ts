@@ -18,10 +18,7 @@ export type Effect =
   | { kind: 'bundle'; mailbox: string; message: BundledMessage }
   /** The inbox and outbox of an agent come into being, or go. */
   | { kind: 'openMailbox'; mailbox: string }
-  | { kind: 'closeMailbox'; mailbox: string }
-  /** A durable timer is set (replacing one of the same id), or taken back. */
-  | { kind: 'schedule'; timer: string; dueMs: number }
-  | { kind: 'unschedule'; timer: string };
+  | { kind: 'closeMailbox'; mailbox: string };
 
 /** Fields of one inbox entry; every agent in any language reads them as text. */
 export type Message = { readonly kind: string; readonly [field: string]: string };

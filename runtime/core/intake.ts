@@ -8,7 +8,7 @@
  */
 import { limits } from '../../config/limits.ts';
 import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.ts';
-import { parseAddress } from '../protocol/ids.ts';
+import { parseAddress, type Address } from '../protocol/ids.ts';
 import { isPosition, type Position } from '../protocol/journal.ts';
 import { isObject, parseJson, storageProblem } from '../protocol/json.ts';
 import type { Application, Entry, ReportProblem, SetAside } from './decision.ts';
@@ -24,8 +24,8 @@ export interface Intake {
   relayed?: { source: number; number: number };
   /** Set-aside entries to take up again; the host fetches them before the decision. */
   redrive?: Position[];
-  /** A timer that is cleared whatever comes of it. */
-  clearsTimer?: string;
+  /** A timer whose firing is set aside. */
+  silences?: { actor: Address; timer: string };
   /** The set-aside entry that this intake takes up again. */
   redriven?: Position;
   /** It made a batch fail, or may: its envelopes are put off, each into an entry of its own. */

@@ -203,12 +203,8 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
   const requests = asked;
   asked = [];
   const effects: Effect[] = [];
-  let timers: Record<string, number | readonly [number, MachineEvent]> | undefined;
-  const edit = (): Record<string, number | readonly [number, MachineEvent]> => (timers ??= { ...actor.timers });
-  if (envelope.origin === 'timer' && envelope.id in actor.timers) {
-    delete edit()[envelope.id];
-    effects.push({ kind: 'unschedule', timer: envelope.id });
-  }
+  let timers: Timers = actor.timers;
+  if (envelope.origin === 'timer') timers = without(timers, envelope.id);
   for (const { type, params } of requests) {
     switch (type) {
       case 'xstate.raise': {
@@ -217,16 +213,11 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
         if (typeof delay !== 'number' || delay === Infinity) break;
         const timer = id ?? event.type;
         const dueMs = nowMs + Math.max(0, Math.round(delay));
-        edit()[timer] = event.type === timer ? dueMs : [dueMs, event];
-        effects.push({ kind: 'schedule', timer, dueMs });
+        timers = { ...timers, [timer]: event.type === timer ? dueMs : [dueMs, event] };
         break;
       }
       case 'xstate.cancel': {
-        const { sendId } = params as { sendId: string };
-        if (sendId in (timers ?? actor.timers)) {
-          delete edit()[sendId];
-          effects.push({ kind: 'unschedule', timer: sendId });
-        }
+        timers = without(timers, (params as { sendId: string }).sendId);
         break;
       }
       case 'effects':
@@ -253,18 +244,9 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
   if (effects.length > limits.effectsPerStepMax)
     return { outcome: 'faulted', reason: 'too-many-effects', detail: `${effects.length} effects in one step` };
   if (snapshot.status !== 'active') {
-    for (const timer of Object.keys(timers ?? actor.timers)) {
-      delete edit()[timer];
-      effects.push({ kind: 'unschedule', timer });
-    }
     const { retentionMs } = actor.definition;
-    if (retentionMs !== Infinity) {
-      edit()[retireTimer] = nowMs + retentionMs;
-      effects.push({ kind: 'schedule', timer: retireTimer, dueMs: nowMs + retentionMs });
-    }
+    timers = retentionMs === Infinity ? noTimers : { [retireTimer]: nowMs + retentionMs };
   }
-  let nextTimers: Timers = actor.timers;
-  if (timers) nextTimers = Object.keys(timers).length > 0 ? timers : noTimers;
   let recent = actor.recent;
   if (isCommand(envelope) && (envelope.event || actor.revision > 0))
     recent = [...recent.slice(1 - limits.recentCommandsMax), envelope.id];
@@ -281,10 +263,18 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
       snapshot,
       revision: actor.revision + 1,
       since,
-      timers: nextTimers,
+      timers,
       recent,
     },
   };
+}
+
+/** Rebuilt, because an object that had a member deleted is slow from then on. */
+function without(timers: Timers, timer: string): Timers {
+  if (!Object.hasOwn(timers, timer)) return timers;
+  let rest: Record<string, Timers[string]> | undefined;
+  for (const id in timers) if (id !== timer) (rest ??= {})[id] = timers[id]!;
+  return rest ?? noTimers;
 }
 
 function sameState(left: unknown, right: unknown): boolean {

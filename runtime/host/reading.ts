@@ -3,6 +3,7 @@
  * a batch failed, one thing at a time, until the cause is found and set aside (R10).
  */
 import { limits } from '../../config/limits.ts';
+import type { Alarm, Alarms } from '../core/alarms.ts';
 import { timerEnvelope } from '../core/batch.ts';
 import { asPoison, intake, restoreSetAside, type Intake } from '../core/intake.ts';
 import type { Application, Entry } from '../ports.ts';
@@ -12,7 +13,7 @@ import type { Tenure } from './tenure.ts';
 
 export interface Read {
   intakes: Intake[];
-  timers: string[];
+  timers: Alarm[];
 }
 
 /** A read under way, or what it brought. */
@@ -26,7 +27,6 @@ export class Reading {
   readonly #settings: Pick<ShardSettings, 'store' | 'application' | 'system'>;
   readonly #tenure: Tenure;
   #mailboxes: string[] = [];
-  #nextTimerMs = 0;
   #claimAtMs = 0;
   /** What was read and not decided is to be claimed before anything else. */
   #claimFirst = true;
@@ -74,10 +74,9 @@ export class Reading {
     await this.#ahead?.done;
   }
 
-  /** A lost reply may have delivered entries that were never seen, and timers that were read may not have been decided. */
+  /** A lost reply may have delivered entries that were never seen. */
   again(): void {
     this.#claimFirst = true;
-    this.#nextTimerMs = 0;
   }
 
   join(opened: readonly string[]): void {
@@ -87,10 +86,6 @@ export class Reading {
   /** Mailboxes that go with a commit under way: reading them meanwhile would find no stream. */
   leave(closed: readonly string[]): void {
     if (closed.length > 0) this.#mailboxes = this.#mailboxes.filter((mailbox) => !closed.includes(mailbox));
-  }
-
-  expectTimers(timersSet: ReadonlyMap<string, number>): void {
-    for (const dueMs of timersSet.values()) this.#nextTimerMs = Math.min(this.#nextTimerMs, dueMs);
   }
 
   /** Remembers what was decided when it failed, if that was one thing; otherwise goes on one by one to find it. */
@@ -104,29 +99,20 @@ export class Reading {
    * @param hurry there is more to do than what is read here: do not wait
    * @param settle sends what is decided and waits until it is stored; throws when that failed
    */
-  async read(hurry: boolean, settle: () => Promise<void>): Promise<Read> {
+  async read(alarms: Alarms, hurry: boolean, settle: () => Promise<void>): Promise<Read> {
     this.#suspect = undefined;
     const now = this.#settings.system.now();
-    const timers = await this.#dueTimers(now);
-    const entries = await this.#entries(now, timers.length, hurry || timers.length > 0, settle);
+    const timers = alarms.due(now, this.#isolating ? 1 : limits.timersPerReadMax);
+    const waitMs = hurry || timers.length > 0 ? 0 : alarms.nextMs - now;
+    const entries = await this.#entries(timers.length, waitMs, settle);
     if (entries.length + timers.length === 1)
-      this.#suspect = entries[0] ? entryKey(entries[0]) : timerKeyOf(timers[0] ?? '');
-    const poisoned = timers.filter((key) => this.#poison.has(timerKeyOf(key)));
-    const intakes = [...poisoned.map((key) => this.#poisonedTimer(key)), ...(await this.#intakes(entries))];
-    return { intakes, timers: timers.filter((key) => !poisoned.includes(key)) };
+      this.#suspect = entries[0] ? entryKey(entries[0]) : timerKeyOf(timers[0]!);
+    const poisoned = timers.filter((alarm) => this.#poison.has(timerKeyOf(alarm)));
+    const intakes = [...poisoned.map((alarm) => this.#poisonedTimer(alarm)), ...(await this.#intakes(entries))];
+    return { intakes, timers: timers.filter((alarm) => !poisoned.includes(alarm)) };
   }
 
-  async #dueTimers(now: number): Promise<string[]> {
-    if (this.#nextTimerMs > now) return [];
-    // A commit that is stored meanwhile lowers this; the answer may not know of it yet.
-    this.#nextTimerMs = Infinity;
-    const count = this.#isolating ? 1 : limits.timersPerReadMax;
-    const { due, nextMs } = await this.#settings.store.dueTimers(this.#tenure.lease, now, count);
-    this.#nextTimerMs = Math.min(this.#nextTimerMs, nextMs ?? Infinity);
-    return due.map((timer) => timer.key);
-  }
-
-  async #entries(now: number, timers: number, hurry: boolean, settle: () => Promise<void>): Promise<Entry[]> {
+  async #entries(timers: number, waitMs: number, settle: () => Promise<void>): Promise<Entry[]> {
     const { store, system } = this.#settings;
     const { lease } = this.#tenure;
     const streams = this.#mailboxes.length + 1;
@@ -134,7 +120,7 @@ export class Reading {
     if (!this.#isolating && !this.#claimFirst && (!sweep || this.arrived || this.#ahead)) {
       if (this.#waiting.length > 0) return this.#waiting.splice(0);
       const ahead = (this.#ahead ??= this.#read());
-      if (!ahead.landed && !hurry) await this.#landedOr(ahead, this.#nextTimerMs - now);
+      if (!ahead.landed && waitMs > 0) await this.#landedOr(ahead, waitMs);
       const { landed } = ahead;
       if (!landed) return [];
       this.#ahead = undefined;
@@ -179,7 +165,7 @@ export class Reading {
   async #landedOr(ahead: Ahead, waitMs: number): Promise<void> {
     if (waitMs >= limits.readBlockMs) return ahead.done;
     const enough = new AbortController();
-    await Promise.race([ahead.done, this.#settings.system.sleep(Math.max(1, waitMs), enough.signal)]);
+    await Promise.race([ahead.done, this.#settings.system.sleep(Math.ceil(waitMs), enough.signal)]);
     enough.abort();
   }
 
@@ -210,12 +196,13 @@ export class Reading {
     return intakes;
   }
 
-  /** A firing that made a batch fail before: set aside, and the timer is cleared so that it does not fire for ever. */
-  #poisonedTimer(key: string): Intake {
-    const detail = this.#poison.get(timerKeyOf(key)) ?? '';
-    this.#poison.delete(timerKeyOf(key));
-    const entry: Entry = { source: 'commands', id: '0-0', fields: ['derived', JSON.stringify([timerEnvelope(key)])] };
-    return { entry, envelopes: [], problem: { reason: 'not-storable', detail }, clearsTimer: key };
+  /** A firing that made a batch fail before: set aside, and the timer rings no more. */
+  #poisonedTimer(alarm: Alarm): Intake {
+    const key = timerKeyOf(alarm);
+    const detail = this.#poison.get(key) ?? '';
+    this.#poison.delete(key);
+    const entry: Entry = { source: 'commands', id: '0-0', fields: ['derived', JSON.stringify([timerEnvelope(alarm)])] };
+    return { entry, envelopes: [], problem: { reason: 'not-storable', detail }, silences: alarm };
   }
 }
 
@@ -231,8 +218,8 @@ function entryKey(entry: Entry): string {
   return `${entry.source === 'commands' ? '' : entry.source.outbox} ${entry.id}`;
 }
 
-function timerKeyOf(key: string): string {
-  return `timer ${key}`;
+function timerKeyOf({ actor, timer }: Alarm): string {
+  return `timer ${actor} ${timer}`;
 }
 
 /** An entry that even breaks the code that reads it is a poison entry like any other (R10). */

@@ -127,7 +127,7 @@ export class Shard {
   async #turn(world: World): Promise<void> {
     const { system, telemetry } = this.#settings;
     const reading = this.#reading;
-    const read = await reading.read(this.#more, async () => {
+    const read = await reading.read(world.alarms, this.#more, async () => {
       await this.#send();
       await this.#settle();
     });
@@ -143,7 +143,6 @@ export class Shard {
     const now = system.now();
     const decided = decide(world, read.intakes, read.timers, now, this.#tenure.lease.epoch, this.#sequence + 1);
     this.#more = decided.more;
-    reading.expectTimers(decided.commit.timersSet);
     if (isEmpty(decided.commit)) return;
     this.#sequence++;
     reading.leave(decided.commit.mailboxesClosed);
@@ -219,7 +218,6 @@ export class Shard {
   /** What is true now: mailboxes are read from here on, finished actors need no memory. */
   #settled({ commit, settled }: Decided): void {
     this.#reading.join(commit.mailboxesOpened.filter((mailbox) => !commit.mailboxesClosed.includes(mailbox)));
-    this.#reading.expectTimers(commit.timersSet);
     this.#finished.push(...settled);
   }
 
@@ -278,7 +276,6 @@ function isEmpty(commit: Commit): boolean {
     commit.journal === undefined &&
     commit.acks.size === 0 &&
     commit.setAside.length === 0 &&
-    commit.timersCleared.size === 0 &&
     commit.deferred.length === 0 &&
     commit.deferredApart.length === 0 &&
     commit.redriven.length === 0 &&

@@ -1,11 +1,12 @@
 /** The memory of a shard: opened from what the store holds, filled as batches need it, and kept within bounds. */
 import { limits } from '../../config/limits.ts';
 import { thaw, viewOf } from '../core/actor.ts';
-import { count, parseTimerKey, type World } from '../core/batch.ts';
+import { Alarms } from '../core/alarms.ts';
+import { count, type World } from '../core/batch.ts';
 import type { Lease } from '../ports.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
-import { viewOfStored } from '../protocol/snapshot.ts';
+import { readStored } from '../protocol/snapshot.ts';
 import { describe } from './describe.ts';
 import type { Read } from './reading.ts';
 import type { ShardSettings } from './shardsettings.ts';
@@ -24,6 +25,7 @@ export async function openWorld(settings: ShardSettings, lease: Lease): Promise<
     relayed,
     sent,
     census: new Map(),
+    alarms: new Alarms(),
     siteEpoch,
     mint: () => system.token(),
     telemetry,
@@ -49,7 +51,8 @@ function admit(settings: ShardSettings, world: World, address: Address, text: st
   const definition = parts && settings.registry.get(parts.definition);
   if (!parts || !definition) return;
   try {
-    const view = viewOfStored(parts.id, text);
+    const { view, timers } = readStored(parts.id, text);
+    world.alarms.watch(address, timers);
     count(world.census, definition.id, stateText(view.state), 1);
     if (!definition.resident) world.dispatcher.observe(address, view);
   } catch (error) {
@@ -75,10 +78,7 @@ export async function loadFor(settings: ShardSettings, world: World, { intakes, 
     envelopes += list.length;
     for (const { to } of list) if (!actors.has(to)) wanted.add(to);
   }
-  for (const key of timers) {
-    const { actor } = parseTimerKey(key);
-    if (!actors.has(actor)) wanted.add(actor);
-  }
+  for (const { actor } of timers) if (!actors.has(actor)) wanted.add(actor);
   for (const address of dispatcher.candidates(envelopes)) if (!actors.has(address)) wanted.add(address);
   if (wanted.size === 0) return;
   const list = [...wanted].filter((address) => parseAddress(address)?.shard === world.shard);
@@ -108,6 +108,8 @@ function unreadable(settings: ShardSettings, world: World, address: Address, rea
   if (!world.unreadable.has(address))
     settings.log.error({ shard: world.shard, actor: address, reason, detail }, 'snapshot not readable');
   world.unreadable.set(address, detail);
+  // Its timers stay in the snapshot, for whoever can read it.
+  world.alarms.forget(address);
   world.dispatcher.observe(address, undefined);
 }
 

@@ -24,8 +24,6 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
     if (text === null) record.snapshots.delete(address);
     else record.snapshots.set(address, text);
   }
-  for (const [key, dueMs] of commit.timersSet) record.timers.set(key, dueMs);
-  for (const key of commit.timersCleared) record.timers.clear(key);
   for (const [target, number] of commit.sent) record.sent.set(target, number);
   for (const [source, taken] of commit.relayed) record.relayed.set(source, taken);
   world.find(keys.setAside)?.delete(commit.redriven);

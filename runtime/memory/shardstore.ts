@@ -82,16 +82,6 @@ export class MemoryShardStore implements ShardStore {
     );
   }
 
-  dueTimers(
-    lease: Lease,
-    now: number,
-    count: number,
-  ): Promise<{ due: { key: string; dueMs: number }[]; nextMs: number | undefined }> {
-    const first = this.#world.shard(lease.shard).timers.first(count + 1);
-    const due = first.slice(0, count).filter(({ dueMs }) => dueMs <= now);
-    return Promise.resolve({ due, nextMs: first[due.length]?.dueMs });
-  }
-
   load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>> {
     const { snapshots } = this.#world.shard(shard);
     const loaded = new Map<Address, string>();

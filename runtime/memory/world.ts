@@ -7,7 +7,6 @@ import type { Address } from '../protocol/ids.ts';
 import type { Position } from '../protocol/journal.ts';
 import { keyspace, type Keyspace } from '../protocol/keys.ts';
 import { Stream } from './stream.ts';
-import { TimerSet } from './timerset.ts';
 
 export interface LeaseRecord {
   owner: string;
@@ -22,7 +21,6 @@ export interface LeaseRecord {
 export interface ShardRecord {
   lease: LeaseRecord | undefined;
   readonly snapshots: Map<Address, string>;
-  readonly timers: TimerSet;
   readonly relayed: Map<number, string>;
   readonly sent: Map<number, number>;
   readonly mailboxes: Set<string>;
@@ -55,7 +53,6 @@ export class MemoryWorld {
       record = {
         lease: undefined,
         snapshots: new Map(),
-        timers: new TimerSet(),
         relayed: new Map(),
         sent: new Map(),
         mailboxes: new Set(),

@@ -7,11 +7,9 @@ export interface ShardKeys {
   lease: string;
   /** Hash: address -> snapshot JSON. */
   snapshots: string;
-  /** Sorted set: `<address> <timer id>` scored by due time in milliseconds. */
-  timers: string;
   /** Stream: one entry per commit. */
   journal: string;
-  /** Stream: commands of the API, of timers and of other shards. Group `runtime`. */
+  /** Stream: commands of the API, what was put off, and of other shards. Group `runtime`. */
   commands: string;
   /** Stream: entries for actors of other shards, moved by the relay. */
   outbound: string;
@@ -55,7 +53,6 @@ export function keyspace(prefix = ''): Keyspace {
         keys = {
           lease: key(shard, 'lease'),
           snapshots: key(shard, 'snapshots'),
-          timers: key(shard, 'timers'),
           journal: key(shard, 'journal'),
           commands: key(shard, 'commands'),
           outbound: key(shard, 'outbound'),

@@ -32,14 +32,12 @@ export interface StoredActor {
 }
 
 /** Looks at a stored actor without restoring its machine; for scans and read paths. */
-export function viewOfStored(id: string, text: string): ActorView {
+export function readStored(id: string, text: string): { view: ActorView; timers: NonNullable<StoredActor['timers']> } {
   const stored = JSON.parse(text) as StoredActor;
-  return {
-    id,
-    revision: stored.revision,
-    since: stored.since,
-    state: stored.state,
-    status: stored.status ?? 'active',
-    context: stored.context,
-  };
+  const { revision, since, state, status = 'active', context, timers = {} } = stored;
+  return { view: { id, revision, since, state, status, context }, timers };
+}
+
+export function viewOfStored(id: string, text: string): ActorView {
+  return readStored(id, text).view;
 }

@@ -83,11 +83,6 @@ export function encodeCommit(
   if (written.length > 0) encoder.add('store', keys.snapshots, written);
   if (removed.length > 0) encoder.add('hdel', keys.snapshots, removed);
 
-  const timers: string[] = [];
-  for (const [key, dueMs] of commit.timersSet) timers.push(String(dueMs), key);
-  if (timers.length > 0) encoder.add('zadd', keys.timers, timers);
-  if (commit.timersCleared.size > 0) encoder.add('zrem', keys.timers, [...commit.timersCleared]);
-
   for (const [mailbox, texts] of commit.bundles) {
     const inbox = space.inbox(shard, mailbox);
     for (const text of texts)

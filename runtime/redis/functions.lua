@@ -83,8 +83,6 @@ local operations = {
   -- store: field, text, and so on
   store = { 'hash', function(key, args, from, to) redis.call('HSET', key, unpack(args, from, to)) end, 2 },
   hdel = { 'hash', function(key, args, from, to) redis.call('HDEL', key, unpack(args, from, to)) end },
-  zadd = { 'zset', function(key, args, from, to) redis.call('ZADD', key, unpack(args, from, to)) end },
-  zrem = { 'zset', function(key, args, from, to) redis.call('ZREM', key, unpack(args, from, to)) end },
   sadd = { 'set', function(key, args, from, to) redis.call('SADD', key, unpack(args, from, to)) end },
   srem = { 'set', function(key, args, from, to) redis.call('SREM', key, unpack(args, from, to)) end },
   xadd = { 'stream', function(key, args, from, to) return redis.call('XADD', key, '*', unpack(args, from, to)) end },

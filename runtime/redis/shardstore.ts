@@ -151,22 +151,6 @@ export class RedisShardStore implements ShardStore {
     return this.#entries(lease.shard, mailboxes, found);
   }
 
-  async dueTimers(
-    lease: Lease,
-    now: number,
-    count: number,
-  ): Promise<{ due: { key: string; dueMs: number }[]; nextMs: number | undefined }> {
-    const { timers } = this.#space.shard(lease.shard);
-    const answer = await this.#shared.run((client) => client.zrange(timers, '0', String(count), 'WITHSCORES'));
-    const due: { key: string; dueMs: number }[] = [];
-    for (let index = 0; index + 1 < answer.length; index += 2) {
-      const dueMs = Number(answer[index + 1]);
-      if (dueMs > now || due.length === count) return { due, nextMs: dueMs };
-      due.push({ key: answer[index]!, dueMs });
-    }
-    return { due, nextMs: undefined };
-  }
-
   async load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>> {
     const { snapshots } = this.#space.shard(shard);
     const texts = await this.#shared.run((client) => client.hmget(snapshots, ...addresses));

@@ -10,7 +10,6 @@ import { acksOf, commitOf, envelopeTo, journalText, leaseOf } from './commits.ts
 export function wholeCommit(shard: number, other: number): Commit {
   return commitOf({
     snapshots: new Map([[`task/t-${shard}-a` as Address, '{"revision":1}']]),
-    timersSet: new Map([[`task/t-${shard}-a due`, 5_000]]),
     journal: journalText(shard, 1, 1),
     mailboxesOpened: [`a-${shard}-one`],
     bundles: new Map([[`a-${shard}-one`, ['[{"kind":"assign","task":"y"}]', '[]']]]),
@@ -55,10 +54,6 @@ export function commitSuite(bed: () => Bed): void {
       expect(await store.load(shard, [`task/t-${shard}-a`, `task/t-${shard}-none`])).toEqual(
         new Map([[`task/t-${shard}-a`, '{"revision":1}']]),
       );
-      expect(await store.dueTimers(lease, 5_000, 10)).toEqual({
-        due: [{ key: `task/t-${shard}-a due`, dueMs: 5_000 }],
-        nextMs: undefined,
-      });
       expect((await stream(space.inbox(shard, `a-${shard}-one`))).map(({ fields }) => named(fields))).toEqual([
         { epoch: '11', batch: '[{"kind":"assign","task":"y"}]' },
         { epoch: '11', batch: '[]' },
@@ -148,14 +143,10 @@ export function commitSuite(bed: () => Bed): void {
       expect(await stream(space.shard(other).commands)).toEqual([]);
     });
 
-    test('snapshots are replaced and removed, timers moved and cleared', async () => {
+    test('snapshots are replaced and removed', async () => {
       const { store } = bed();
       const lease = await leaseOf(store, shard);
       const [a, b]: Address[] = [`task/t-${shard}-a`, `task/t-${shard}-b`];
-      const set = new Map([
-        [`${a} x`, 10],
-        [`${b} x`, 20],
-      ]);
       await store.commit(
         lease,
         1,
@@ -164,7 +155,6 @@ export function commitSuite(bed: () => Bed): void {
             [a!, '1'],
             [b!, '1'],
           ]),
-          timersSet: set,
         }),
       );
       const changes = {
@@ -172,11 +162,9 @@ export function commitSuite(bed: () => Bed): void {
           [a!, '2'],
           [b!, null],
         ]),
-        timersSet: new Map([[`${a} x`, 30]]),
       };
-      await store.commit(lease, 2, commitOf({ ...changes, timersCleared: new Set([`${b} x`, 'no such']) }));
+      await store.commit(lease, 2, commitOf(changes));
       expect(await store.load(shard, [a!, b!])).toEqual(new Map([[a, '2']]));
-      expect(await store.dueTimers(lease, 100, 10)).toEqual({ due: [{ key: `${a} x`, dueMs: 30 }], nextMs: undefined });
     });
 
     test('lists of any length are one commit', async () => {
@@ -186,7 +174,6 @@ export function commitSuite(bed: () => Bed): void {
       const numbers = [...Array(count).keys()];
       const commit = commitOf({
         snapshots: new Map(numbers.map((n) => [`task/t-${shard}-${n}` as Address, String(n)])),
-        timersSet: new Map(numbers.map((n) => [`task/t-${shard}-${n} due`, n])),
         deferred: numbers.map((n) => envelopeTo(`task/t-${shard}-${n}`, `d${n}`)),
       });
       expect(await store.commit(lease, 1, commit)).toMatchObject({ outcome: 'committed' });
@@ -197,7 +184,6 @@ export function commitSuite(bed: () => Bed): void {
         for (const [address, text] of page.snapshots) seen.set(address, text);
       }
       expect(seen).toEqual(commit.snapshots);
-      expect((await store.dueTimers(lease, count, count)).due).toHaveLength(count);
       const derived = await stream(space.shard(shard).commands);
       expect(derived).toHaveLength(count / limits.batchEnvelopesMax);
       expect(derived.flatMap(({ fields }) => JSON.parse(fields[1]!) as unknown[])).toEqual(commit.deferred);

@@ -119,38 +119,4 @@ export function streamsSuite(bed: () => Bed): void {
       expect(await store.scan(shard, '0')).toEqual({ cursor: '0', done: true, snapshots: [] });
     });
   });
-
-  describe('timers', () => {
-    test('the earliest first, those that are due only, and when the next one is', async () => {
-      const { store } = bed();
-      const shard = 398;
-      const lease = await leaseOf(store, shard);
-      expect(await store.dueTimers(lease, 1_000, 10)).toEqual({ due: [], nextMs: undefined });
-      const timersSet = new Map([
-        ['task/t-0-c x', 300],
-        ['task/t-0-a x', 100],
-        ['task/t-0-b y', 200],
-        ['task/t-0-b x', 200],
-      ]);
-      await store.commit(lease, 1, commitOf({ timersSet }));
-      const keys = async (now: number, count: number) => {
-        const { due, nextMs } = await store.dueTimers(lease, now, count);
-        return [...due.map(({ key, dueMs }) => `${key} ${dueMs}`), nextMs];
-      };
-      expect(await keys(99, 10)).toEqual([100]);
-      expect(await keys(200, 10)).toEqual(['task/t-0-a x 100', 'task/t-0-b x 200', 'task/t-0-b y 200', 300]);
-      expect(await keys(200, 2)).toEqual(['task/t-0-a x 100', 'task/t-0-b x 200', 200]);
-      expect(await keys(1_000, 4)).toHaveLength(5);
-      expect((await keys(1_000, 4))[4]).toBeUndefined();
-      // A timer that is set again moves.
-      await store.commit(lease, 2, commitOf({ timersSet: new Map([['task/t-0-a x', 400]]) }));
-      expect(await keys(1_000, 10)).toEqual([
-        'task/t-0-b x 200',
-        'task/t-0-b y 200',
-        'task/t-0-c x 300',
-        'task/t-0-a x 400',
-        undefined,
-      ]);
-    });
-  });
 }

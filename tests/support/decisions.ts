@@ -3,6 +3,7 @@ import { application, createRegistry } from '../../actors/application.ts';
 import type { Definition } from '../../runtime/core/definition.ts';
 import { decide, type Decided, type World } from '../../runtime/core/batch.ts';
 import type { Entry } from '../../runtime/core/decision.ts';
+import { Alarms } from '../../runtime/core/alarms.ts';
 import { intake } from '../../runtime/core/intake.ts';
 import type { Command } from '../../runtime/protocol/envelope.ts';
 import type { JournalEntry, JournalRecord } from '../../runtime/protocol/journal.ts';
@@ -11,8 +12,10 @@ import { silentTelemetry } from './site.ts';
 
 export interface Bench {
   world: World;
-  /** Decides the entries as one batch at `now`. Actors that they name must be known or are taken as absent. */
+  /** Decides the entries as one batch at `now`, with timers `<address> <timer>` that are due. Unknown actors are absent. */
   run(entries: readonly Entry[], now?: number, timers?: readonly string[]): Decided;
+  /** The next timer of each actor, as `<address> <timer>`. */
+  alarms(): string[];
   records(decided: Decided): readonly JournalRecord[];
 }
 
@@ -29,6 +32,7 @@ export function createBench(definitions: readonly Definition[] = [], shard = 0):
     relayed: new Map(),
     sent: new Map(),
     census: new Map(),
+    alarms: new Alarms(),
     siteEpoch: 11,
     mint: () => `token-${++minted}`,
     telemetry: silentTelemetry,
@@ -39,8 +43,13 @@ export function createBench(definitions: readonly Definition[] = [], shard = 0):
       const intakes = entries.map((entry) => intake(entry, application));
       for (const { envelopes } of intakes)
         for (const { to } of envelopes) if (!world.actors.has(to)) world.actors.set(to, null);
-      return decide(world, intakes, timers, now, 1, ++sequence);
+      const due = timers.map((key) => {
+        const space = key.indexOf(' ');
+        return { actor: key.slice(0, space) as Address, timer: key.slice(space + 1), dueMs: now };
+      });
+      return decide(world, intakes, due, now, 1, ++sequence);
     },
+    alarms: () => world.alarms.due(Infinity, Infinity).map(({ actor, timer }) => `${actor} ${timer}`),
     records: (decided) =>
       decided.commit.journal === undefined ? [] : (JSON.parse(decided.commit.journal) as JournalEntry).records,
   };

@@ -1,6 +1,6 @@
 /**
  * The audit after a run: every journal is replayed through `step` and compared with what Redis holds, byte for byte (R9);
- * revisions must be dense (R1), commits in order and none twice (R5), timers those of the snapshots, slots those of the
+ * revisions must be dense (R1), commits in order and none twice (R5), slots those of the
  * holders (R11), and nothing may be left over in a stream.
  */
 import type { Redis } from 'ioredis';
@@ -8,7 +8,6 @@ import { LaneDispatcher } from '../../actors/dispatch/dispatcher.ts';
 import { taskStatus } from '../../actors/task/status.ts';
 import { freeze, stateOf, type Actor } from '../../runtime/core/actor.ts';
 import { viewOfStored } from '../../runtime/protocol/snapshot.ts';
-import { timerKey } from '../../runtime/core/batch.ts';
 import type { Registry } from '../../runtime/core/definition.ts';
 import type { ActorView, StoredActor } from '../../runtime/protocol/snapshot.ts';
 import { step } from '../../runtime/core/step.ts';
@@ -84,7 +83,6 @@ class ShardReplay {
     }
     const stored = (await this.#redis.hgetall(keys.snapshots)) as Record<Address, string>;
     this.#compare(stored);
-    await this.#compareTimers(stored);
     this.#auditSlots(stored);
     await this.#countLeft();
   }
@@ -158,21 +156,6 @@ class ShardReplay {
       const status = taskStatus((JSON.parse(text) as StoredActor).state);
       this.#report.tasks[status] = (this.#report.tasks[status] ?? 0) + 1;
     }
-  }
-
-  async #compareTimers(stored: Record<Address, string>): Promise<void> {
-    const flat = await this.#redis.zrange(this.#space.shard(this.#shard).timers, '0', '-1', 'WITHSCORES');
-    const set = new Map<string, number>();
-    for (let index = 0; index + 1 < flat.length; index += 2) set.set(flat[index]!, Number(flat[index + 1]));
-    for (const [address, text] of Object.entries(stored) as [Address, string][])
-      for (const [timer, value] of Object.entries((JSON.parse(text) as StoredActor).timers ?? {})) {
-        const key = timerKey(address, timer);
-        const dueMs = typeof value === 'number' ? value : value[0];
-        if (set.get(key) !== dueMs)
-          this.#violation(`R1: timer ${key} is set for ${set.get(key)}, its actor says ${dueMs}`);
-        set.delete(key);
-      }
-    for (const key of set.keys()) this.#violation(`R1: timer ${key} is set, its actor has none`);
   }
 
   #auditSlots(stored: Record<Address, string>): void {

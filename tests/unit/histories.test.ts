@@ -6,7 +6,7 @@ import { LaneDispatcher } from '../../actors/dispatch/dispatcher.ts';
 import { fleetAddress } from '../../actors/fleet/address.ts';
 import { taskStatus } from '../../actors/task/status.ts';
 import { freeze, stateOf, stateTextOf, viewOf, type Actor } from '../../runtime/core/actor.ts';
-import { timerKey, type Decided } from '../../runtime/core/batch.ts';
+import type { Decided } from '../../runtime/core/batch.ts';
 import type { Entry } from '../../runtime/core/decision.ts';
 import { step } from '../../runtime/core/step.ts';
 import type { Envelope, StateValue } from '../../runtime/protocol/envelope.ts';
@@ -78,7 +78,6 @@ const came: fc.Arbitrary<Came> = fc.oneof(
 
 class Shard {
   readonly bench: Bench = createBench();
-  readonly #timers = new Map<string, number>();
   readonly #stored = new Map<Address, string>();
   readonly #replayed = new Map<Address, Actor>();
   #deferred: Envelope[] = [];
@@ -88,7 +87,7 @@ class Shard {
   /** Decides a batch, and looks at everything. */
   commit(list: readonly Came[], waitMs: number): Decided {
     this.now += waitMs;
-    const due = [...this.#timers].filter(([, dueMs]) => dueMs <= this.now).map(([key]) => key);
+    const due = this.bench.world.alarms.due(this.now, 500).map(({ actor, timer }) => `${actor} ${timer}`);
     const entries = list.flatMap((one) => this.#entry(one) ?? []);
     if (this.#deferred.length > 0)
       entries.unshift({
@@ -157,22 +156,21 @@ class Shard {
     for (const [address, text] of commit.snapshots)
       if (text === null) this.#stored.delete(address);
       else this.#stored.set(address, text);
-    for (const key of commit.timersCleared) this.#timers.delete(key);
-    for (const [key, dueMs] of commit.timersSet) this.#timers.set(key, dueMs);
 
     const actors = [...world.actors.values()].filter((actor) => actor !== null);
     // R9: what is stored is what is in memory, and what the journal gives.
     const stored = Object.fromEntries(this.#stored);
     expect(Object.fromEntries(actors.map((actor) => [actor.address, freeze(actor)]))).toEqual(stored);
     expect(Object.fromEntries([...this.#replayed].map(([address, actor]) => [address, freeze(actor)]))).toEqual(stored);
-    // The timer set is what the actors say.
-    const set = actors.flatMap(({ address, timers }) =>
-      Object.entries(timers).map(([id, value]) => [
-        timerKey(address, id),
-        typeof value === 'number' ? value : value[0],
-      ]),
-    );
-    expect(Object.fromEntries(this.#timers)).toEqual(Object.fromEntries(set));
+    // The alarms are the next timers of the actors.
+    const set = actors.flatMap(({ address, timers }) => {
+      const dues = Object.entries(timers).map(
+        ([id, value]) => [typeof value === 'number' ? value : value[0], id] as const,
+      );
+      const [first] = dues.sort(([one, left], [other, right]) => one - other || (left < right ? -1 : 1));
+      return first ? [`${address} ${first[1]}`] : [];
+    });
+    expect(this.bench.alarms().sort()).toEqual(set.sort());
     // The census counts what is there.
     const census: Record<string, number> = {};
     for (const actor of actors) {

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest';
 import { application } from '../../actors/application.ts';
 import { limits } from '../../config/limits.ts';
+import { Alarms } from '../../runtime/core/alarms.ts';
 import { Reading, type Read } from '../../runtime/host/reading.ts';
 import { createSystem } from '../../runtime/host/system.ts';
 import { Tenure } from '../../runtime/host/tenure.ts';
@@ -22,7 +23,7 @@ async function shard(): Promise<{ world: MemoryWorld; reading: Reading; read: ()
   const tenure = new Tenure(outcome.lease, system.monotonicMs(), 60_000, system);
   const reading = new Reading({ store, application, system }, tenure);
   await reading.open([agent]);
-  const read = () => reading.read(false, () => Promise.resolve());
+  const read = () => reading.read(new Alarms(), false, () => Promise.resolve());
   // Nothing is pending yet.
   expect((await read()).intakes).toEqual([]);
   return { world, reading, read };
