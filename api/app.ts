@@ -12,6 +12,10 @@ import { Problem, problemHandler } from './problem.ts';
 import { taskRoutes } from './tasks.ts';
 import { byTicket, ticketRoute, Tickets } from './tickets.ts';
 import { tracing } from './trace.ts';
+import { activityRoutes } from './visualiser/activity.ts';
+import { actorRoutes } from './visualiser/actors.ts';
+import { machineRoutes } from './visualiser/machines.ts';
+import { visualiserPages } from './visualiser/pages.ts';
 
 /** Addresses and the methods that they take. */
 const known = [...methodsOf].map(([path, methods]) => ({
@@ -44,6 +48,8 @@ export function createApp(context: ApiContext): Express {
     response.json({ version: context.site.version });
   });
 
+  app.use('/visualiser', visualiserPages());
+
   const tickets = new Tickets();
   const withTicket = byTicket(tickets, context.auth);
   const withToken = authenticate(context.auth);
@@ -64,6 +70,9 @@ export function createApp(context: ApiContext): Express {
   app.use('/api/v1/agents', agentRoutes(context));
   app.use('/api/v1/status', statusRoute(context));
   app.use('/api/v1/set-aside', setAsideRoutes(context));
+  app.use('/api/v1/machines', machineRoutes(context));
+  app.use('/api/v1/actors', actorRoutes(context));
+  app.use('/api/v1', activityRoutes(context));
   app.use('/api/v1/tickets', ticketRoute(context, tickets));
   app.use((request, _response, next) => {
     next(new Problem('not-found', `there is nothing at ${request.path.slice(0, 200)}`));

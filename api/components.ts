@@ -7,6 +7,8 @@ import { taskStatuses } from '../actors/task/status.ts';
 import { statusSchema } from './agents.ts';
 import { problemCodes } from './problem.ts';
 import { redriveSchema } from './tasks.ts';
+import { whatIfSchema } from './visualiser/actors.ts';
+import { actorComponents } from './visualiser/components.ts';
 
 export type Schema = Record<string, unknown>;
 
@@ -205,6 +207,8 @@ export function components(): Record<string, Schema> {
     Ticket: object({ ticket: string, expires_in: { ...integer, description: 'Seconds.' } }),
     SetAsideList: object({ items: { type: 'array', items: { type: 'object' } } }),
     Redriven: object({ id: string, shard: integer, redriven: { type: 'boolean' } }),
+    WhatIf: fromZod(whatIfSchema),
+    ...actorComponents,
     Readiness: object({
       status: { enum: ['ready', 'not ready'] },
       redis: string,

@@ -1,9 +1,18 @@
 /** What every route needs, made once by the composition root. */
-import type { Log, System, CommandGateway, LaneStatus, JournalReader } from '../runtime/ports.ts';
+import type {
+  Log,
+  System,
+  CommandGateway,
+  LaneStatus,
+  JournalReader,
+  Machines,
+  StreamStatus,
+} from '../runtime/ports.ts';
 import type { ReadModel } from '../runtime/readmodel.ts';
 import type { AuthSettings } from './auth.ts';
 import type { Commands } from './commands.ts';
 import type { Follower } from './follower.ts';
+import type { Layouts } from './visualiser/layout.ts';
 
 export interface SiteSettings {
   name: 'primary' | 'secondary';
@@ -37,7 +46,13 @@ export interface ApiContext {
   system: System;
   log: Log;
   health(): Promise<Health>;
+  machines: Machines;
+  layouts: Layouts;
   lanes(): LaneStatus[];
+  /** `<definition> <state>` -> number of live actors in the shards that this process holds. */
+  census(): ReadonlyMap<string, number>;
+  /** Streams of all shards. @throws Unavailable */
+  streams(): Promise<StreamStatus[]>;
   projection(): { shard: number; lagSeconds: number }[];
   metrics: { contentType: string; render(): Promise<string> };
   /** False while the process goes down: /readyz says so before the port closes. */

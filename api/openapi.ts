@@ -1,7 +1,8 @@
 /** The OpenAPI 3.1 document, from the routes and the schemas that check their bodies. */
 import { components, ref } from './components.ts';
+import type { Operation } from './operation.ts';
 import { problemCodes, type ProblemCode } from './problem.ts';
-import { routes, type Operation } from './routes.ts';
+import { routes } from './routes.ts';
 
 export function openApiDocument(version: string): object {
   return {

@@ -2,50 +2,14 @@
 import { taskStatuses } from '../actors/task/status.ts';
 import { limits } from '../config/limits.ts';
 import { ref, type Schema } from './components.ts';
-import type { ProblemCode } from './problem.ts';
+import { header, inPath, inQuery, paging, type Operation } from './operation.ts';
 import { taskQuery } from './tasks.ts';
-import type { Scope } from './token.ts';
-
-type Parameter = Record<string, unknown>;
-
-export interface Operation {
-  summary: string;
-  /** Undefined where no token is needed. */
-  scope?: Scope;
-  parameters?: readonly Parameter[];
-  body?: Schema;
-  optionalBody?: boolean;
-  answers: Record<string, readonly [description: string, schema?: Schema, type?: string]>;
-  problems?: readonly ProblemCode[];
-}
-
-const header = (name: string, description: string): Parameter => ({
-  name,
-  in: 'header',
-  description,
-  schema: { type: 'string' },
-});
-const inPath = (name: string, schema: Schema = { type: 'string' }): Parameter => ({
-  name,
-  in: 'path',
-  required: true,
-  schema,
-});
-const inQuery = (name: string, schema: Schema = { type: 'string' }, description?: string): Parameter => ({
-  name,
-  in: 'query',
-  schema,
-  ...(description !== undefined && { description }),
-});
+import { visualiserRoutes } from './visualiser/routes.ts';
 
 const wait = header(
   'Prefer',
   `wait=n: answers when the task is settled, at most after ${limits.preferWaitSecondsMax} s.`,
 );
-const paging = [
-  inQuery('limit', { type: 'integer', minimum: 1, maximum: limits.listLimitMax, default: limits.listLimitDefault }),
-  inQuery('cursor', { type: 'string' }, '`next` of the page before.'),
-];
 const lastEventId = [
   header('Last-Event-ID', 'Resumes after this event.'),
   inQuery('last_event_id', { type: 'string' }, 'The same, for a client that sets no headers.'),
@@ -225,6 +189,7 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-request', 'invalid-id', 'not-found'],
     },
   },
+  ...visualiserRoutes,
   '/api/v1/openapi.json': {
     get: { summary: 'This document', scope: 'read', answers: { 200: ['OpenAPI 3.1.', { type: 'object' }] } },
   },

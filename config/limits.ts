@@ -101,6 +101,11 @@ export const limits = {
   listLimitDefault: 50,
   listLimitMax: 500,
   queryLengthMax: 4_096,
+  /** Records of one actor that a replay takes, and how many of them before it lets others run. */
+  replayRecordsMax: 20_000,
+  replaySliceEntries: 100,
+  /** How long counts of lists and charts are taken as they are, however many pages ask. */
+  activityCacheMs: 5_000,
   sseClientsMax: 500,
   sseHeartbeatMs: 15_000,
   sseTicketTtlMs: 60_000,

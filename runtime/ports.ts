@@ -126,6 +126,14 @@ export interface JournalReader {
   acknowledge(shard: number, reader: string, position: Position): Promise<void>;
 }
 
+/** How full a stream of a shard is, and how far behind its readers are. */
+export interface StreamStatus {
+  shard: number;
+  stream: 'commands' | 'outbound' | 'journal' | 'setAside';
+  length: number;
+  groups: { group: string; lag: number; pending: number }[];
+}
+
 export interface PositionedEntry {
   position: Position;
   entry: JournalEntry;
@@ -147,4 +155,7 @@ export interface Telemetry extends DecisionTelemetry {
   readAge(shard: number, seconds: number): void;
 }
 
+export type { Machines, ReplayRun } from './core/catalogue.ts';
+export type { Replayed, Standing } from './core/replay.ts';
+export type { Chart, ChartEdge, ChartState } from './core/graph.ts';
 export type { Application, Commit, Dispatcher, Entry, LaneStatus, ReportProblem, SetAside } from './core/decision.ts';

@@ -46,9 +46,39 @@ export interface HistoryRow {
   reason: string | null;
   by: string | null;
   traceparent: string | null;
+  /** Id of the envelope; the timer's for one that fired. */
+  envelope: string;
   at: number;
   /** Where it stands in the journal: `<shard>.<epoch>.<sequence>.<ordinal>`. */
   position: string;
+}
+
+/** An actor of a definition that has no table of its own. */
+export interface ActorRow {
+  address: string;
+  state: string;
+  updatedAt: number;
+  revision: number;
+}
+
+/** One minute of the site's work. */
+export interface MinuteRow {
+  /** Its beginning. */
+  at: number;
+  submitted: number;
+  finished: number;
+  /** From submit to the end of what finished, in milliseconds; null where nothing did. */
+  latencyP50Ms: number | null;
+  latencyP95Ms: number | null;
+}
+
+/** How often one way through a machine was taken lately. */
+export interface TakenRow {
+  event: string;
+  /** State before, where the actor's former record is recent as well. */
+  from: string | null;
+  to: string;
+  count: number;
 }
 
 export interface TaskFilter {
@@ -73,6 +103,17 @@ export interface ReadModel {
   agent(id: string): Promise<AgentRow | undefined>;
   /** Tasks and agents by status. */
   counts(tenant?: string): Promise<{ tasks: Record<string, number>; agents: Record<string, number> }>;
+  /** Actors of definitions other than task and agent, by address. */
+  actors(
+    definition: string,
+    state: string | undefined,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<Page<ActorRow>>;
+  /** Minutes after `sinceMs`, oldest first; minutes without any task are left out. */
+  minutes(sinceMs: number): Promise<MinuteRow[]>;
+  /** What actors of a definition did after `sinceMs`. */
+  taken(definition: string, sinceMs: number): Promise<TakenRow[]>;
   /** Journal position that the answers reflect, per shard. */
   watermarks(): Promise<Record<string, string>>;
 }

@@ -23,7 +23,9 @@ const lockFile = join(root, '.cache/build.lock');
 
 const COMPILED = ['runtime', 'actors', 'api', 'config', 'scripts', 'tests'];
 const WITH_ASSETS = ['runtime', 'actors', 'api', 'config', 'scripts'];
-const ASSETS = new Set(['.lua', '.sql', '.py', '.sh', '.html', '.css', '.svg', '.toml']);
+const ASSETS = new Set(['.lua', '.sql', '.py', '.sh', '.html', '.css', '.svg', '.toml', '.png']);
+/** Scripts that run as they are: pages and worker threads. Those of the project's own set-up stay where they are. */
+const PLAIN_SCRIPTS = 'api/visualiser/';
 const KEPT = new Set(['sources.sha256', 'tsconfig.tsbuildinfo']);
 const SKIPPED = new Set(['node_modules', 'certs', 'secrets', '__pycache__']);
 
@@ -47,6 +49,7 @@ function isSource(path) {
 
 function isAsset(path) {
   const top = relative(root, path).split('/')[0];
+  if (relative(root, path).startsWith(PLAIN_SCRIPTS) && extname(path) === '.mjs') return true;
   return WITH_ASSETS.includes(top) && ASSETS.has(extname(path));
 }
 

@@ -14,7 +14,9 @@ import type { SiteSettings } from '../api/context.ts';
 import { Follower } from '../api/follower.ts';
 import { Revocations } from '../api/revocation.ts';
 import { HttpServer } from '../api/server.ts';
+import { Layouts } from '../api/visualiser/layout.ts';
 import type { Config } from '../config/schema.ts';
+import { Catalogue } from '../runtime/core/catalogue.ts';
 import { Projector, projectorReader } from '../runtime/host/projector.ts';
 import { Supervisor } from '../runtime/host/supervisor.ts';
 import { createSystem } from '../runtime/host/system.ts';
@@ -95,6 +97,7 @@ export async function compose({
   const journals = new RedisJournalReader(adapters);
   stops.push(() => journals.close());
 
+  const registry = createRegistry();
   let supervisor: Supervisor | undefined;
   const postgresUp = upCheck(
     () => pool.query('SELECT 1'),
@@ -126,7 +129,7 @@ export async function compose({
     supervisor = new Supervisor({
       store,
       membership,
-      registry: createRegistry(),
+      registry,
       application,
       system,
       telemetry: metrics.telemetry,
@@ -151,6 +154,7 @@ export async function compose({
     const commands = new Commands({ gateway, replies: gateway, system, log, shards });
     const follower = new Follower({ journals, system, log, shards });
     const revocations = new Revocations(revokedFile, () => system.monotonicMs());
+    const layouts = new Layouts();
     let ready = true;
     const siteSettings: SiteSettings = {
       name: site,
@@ -189,7 +193,11 @@ export async function compose({
         readAgeMs: supervisor?.readAgeMs ?? 0,
         findings: findings satisfies readonly Finding[],
       }),
+      machines: new Catalogue(registry),
+      layouts,
       lanes: () => supervisor?.lanes() ?? [],
+      census: () => supervisor?.census() ?? new Map<string, number>(),
+      streams: () => inspection.streams(Array.from({ length: shards }, (_, shard) => shard)),
       projection: () => lags(projectors),
       metrics,
       ready: () => ready,
@@ -206,6 +214,7 @@ export async function compose({
     });
     reloads.push(() => server.renewTls());
     stops.push(
+      () => layouts.stop(),
       () => gateway.close(),
       () => commands.stop(),
       () => follower.stop(),

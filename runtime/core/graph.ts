@@ -13,6 +13,8 @@ export interface ChartState {
 }
 
 export interface ChartEdge {
+  /** `e` and the number of the edge in the chart. */
+  id: string;
   from: string;
   /** Absent where the event only acts. */
   to: string | undefined;
@@ -24,14 +26,19 @@ export interface ChartEdge {
 
 export interface Chart {
   definition: string;
+  /** Changes when the structure does: `<version>-<structural hash>`. */
   version: string;
+  /** Parents before their children. */
   states: ChartState[];
   edges: ChartEdge[];
+  /** Events that may be sent as commands, and those that agents report. */
+  commands: string[];
+  reports: string[];
 }
 
 export function chartOf(definition: LoadedDefinition): Chart {
   const states: ChartState[] = [];
-  const edges: ChartEdge[] = [];
+  const edges: Omit<ChartEdge, 'id'>[] = [];
   const visit = (node: AnyStateNode): void => {
     states.push({
       id: node.id,
@@ -54,10 +61,23 @@ export function chartOf(definition: LoadedDefinition): Chart {
     for (const child of Object.values(node.states)) visit(child);
   };
   visit(definition.machine.root);
-  return { definition: definition.id, version: definition.versionTag, states, edges };
+  const reports = [...(definition.reports ?? [])];
+  return {
+    definition: definition.id,
+    version: definition.versionTag,
+    states,
+    edges: edges.map((one, index) => ({ id: `e${index}`, ...one })),
+    commands: Object.keys(definition.events).filter((type) => !reports.includes(type)),
+    reports,
+  };
 }
 
-function edge(node: AnyStateNode, type: string, to: string | undefined, guard: string | undefined): ChartEdge {
+function edge(
+  node: AnyStateNode,
+  type: string,
+  to: string | undefined,
+  guard: string | undefined,
+): Omit<ChartEdge, 'id'> {
   const after = `.${node.id}`;
   if (type.startsWith('xstate.after.') && type.endsWith(after))
     return { from: node.id, to, event: type.slice('xstate.after.'.length, -after.length), kind: 'after', guard };

@@ -35,6 +35,11 @@ export class MemoryProjectionStore implements ProjectionStore {
     return this.#transitions.get(actor) ?? [];
   }
 
+  /** Histories of the actors whose address begins so. */
+  actors(prefix: string): (readonly Transition[])[] {
+    return [...this.#transitions].filter(([actor]) => actor.startsWith(prefix)).map(([, history]) => history);
+  }
+
   watermark(shard: number): Promise<Position> {
     return Promise.resolve(this.#watermarks.get(shard) ?? positionStart);
   }

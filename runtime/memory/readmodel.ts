@@ -1,5 +1,15 @@
 /** Lists, searches and history over a `MemoryProjectionStore`: the answers that PostgreSQL would give. */
-import type { AgentRow, HistoryRow, Page, ReadModel, TaskFilter, TaskRow } from '../readmodel.ts';
+import type {
+  ActorRow,
+  AgentRow,
+  HistoryRow,
+  MinuteRow,
+  Page,
+  ReadModel,
+  TakenRow,
+  TaskFilter,
+  TaskRow,
+} from '../readmodel.ts';
 import { decodeCursor, encodeCursor, type Place } from './cursor.ts';
 import type { MemoryProjectionStore, Row } from './projection.ts';
 
@@ -57,6 +67,65 @@ export class MemoryReadModel implements ReadModel {
     };
   }
 
+  async actors(
+    definition: string,
+    state: string | undefined,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<Page<ActorRow>> {
+    const from = cursor === undefined ? undefined : decodeCursor(cursor, 'actors', ['string']);
+    if (cursor !== undefined && !from) return 'bad-cursor';
+    const rows = [...this.#store.table('actors').values()]
+      .filter((row) => row['definition'] === definition && (state === undefined || row['state'] === state))
+      .map((row) => ({
+        address: String(row['id']),
+        state: String(row['state']),
+        updatedAt: Number(row['updated_at']),
+        revision: Number(row['revision']),
+      }))
+      .filter((row) => !from || compare([row.address], from) > 0)
+      .sort((left, right) => compare([left.address], [right.address]));
+    return page(rows, limit, (row) => ['actors', row.address]);
+  }
+
+  async minutes(sinceMs: number): Promise<MinuteRow[]> {
+    const minutes = new Map<number, MinuteRow & { latencies: number[] }>();
+    const minute = (at: number): MinuteRow & { latencies: number[] } => {
+      const begins = Math.floor(at / 60_000) * 60_000;
+      const fresh = { at: begins, submitted: 0, finished: 0, latencyP50Ms: null, latencyP95Ms: null, latencies: [] };
+      return minutes.get(begins) ?? minutes.set(begins, fresh).get(begins)!;
+    };
+    for (const { createdAt, finishedAt } of this.#tasks()) {
+      if (createdAt >= sinceMs) minute(createdAt).submitted++;
+      if (finishedAt === null || finishedAt < sinceMs) continue;
+      const row = minute(finishedAt);
+      row.finished++;
+      row.latencies.push(finishedAt - createdAt);
+    }
+    return [...minutes.values()]
+      .sort((left, right) => left.at - right.at)
+      .map(({ latencies, ...row }) => ({
+        ...row,
+        latencyP50Ms: percentile(latencies, 0.5),
+        latencyP95Ms: percentile(latencies, 0.95),
+      }));
+  }
+
+  async taken(definition: string, sinceMs: number): Promise<TakenRow[]> {
+    const counts = new Map<string, TakenRow>();
+    for (const transitions of this.#store.actors(`${definition}/`)) {
+      const recent = transitions.filter(({ row }) => row.at >= sinceMs);
+      for (const [index, { row }] of recent.entries()) {
+        if (row.outcome !== 'applied') continue;
+        const from = recent[index - 1]?.row.state ?? null;
+        const key = JSON.stringify([row.event, from, row.state]);
+        const known = counts.get(key) ?? { event: row.event, from, to: row.state, count: 0 };
+        counts.set(key, { ...known, count: known.count + 1 });
+      }
+    }
+    return [...counts.values()].sort((left, right) => right.count - left.count);
+  }
+
   async watermarks(): Promise<Record<string, string>> {
     return Object.fromEntries(this.#store.watermarks);
   }
@@ -109,6 +178,15 @@ function page<T>(rows: readonly T[], limit: number, placeOf: (row: T) => Place):
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return { rows: shown, next: rows.length > limit && last ? encodeCursor(placeOf(last)) : undefined };
+}
+
+/** Between the two nearest values, as `percentile_cont` has it. */
+function percentile(values: readonly number[], share: number): number | null {
+  if (values.length === 0) return null;
+  const sorted = [...values].sort((left, right) => left - right);
+  const place = share * (sorted.length - 1);
+  const below = sorted[Math.floor(place)]!;
+  return below + (sorted[Math.ceil(place)]! - below) * (place - Math.floor(place));
 }
 
 function byStatus(rows: readonly { status: string }[]): Record<string, number> {

@@ -1,7 +1,7 @@
 /** One journal record as a line of an actor's history. */
 import { stateText } from '../protocol/envelope.ts';
+import { payloadOf } from '../protocol/history.ts';
 import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
-import type { Json } from '../protocol/json.ts';
 import type { HistoryRow } from '../readmodel.ts';
 
 export interface Transition {
@@ -25,21 +25,14 @@ export function transitionOf(
       outcome: record.outcome ?? 'applied',
       origin: record.origin,
       event: record.event?.type ?? 'create',
-      payload: payloadOf(record),
+      payload: structuredClone(payloadOf(record)),
       state: stateText(record.state),
       reason: record.reason ?? null,
       by: record.by ?? null,
       traceparent: record.traceparent ?? null,
+      envelope: record.id,
       at,
       position: `${shard}.${epoch}.${sequence}.${ordinal}`,
     },
   };
-}
-
-/** Left out: what stands in the actor's row, and a token, which is worth something to whoever reads it. */
-const leftOut = new Set(['type', 'parameters', 'result', 'token']);
-
-function payloadOf(record: JournalRecord): Json {
-  const members = Object.entries(record.event ?? record.input ?? {}).filter(([name]) => !leftOut.has(name));
-  return members.length > 0 ? (structuredClone(Object.fromEntries(members)) as Json) : null;
 }

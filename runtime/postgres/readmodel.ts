@@ -1,5 +1,15 @@
 /** Lists and history from PostgreSQL: keyset pages, newest first, so that a page costs the same wherever it stands. */
-import type { AgentRow, HistoryRow, Page, ReadModel, TaskFilter, TaskRow } from '../readmodel.ts';
+import type {
+  ActorRow,
+  AgentRow,
+  HistoryRow,
+  MinuteRow,
+  Page,
+  ReadModel,
+  TakenRow,
+  TaskFilter,
+  TaskRow,
+} from '../readmodel.ts';
 import type { Pool } from './pool.ts';
 
 const ms = (column: string): string => `(extract(epoch FROM ${column}) * 1000)::float8`;
@@ -62,7 +72,7 @@ export class PostgresReadModel implements ReadModel {
       where.add('(epoch, sequence, ordinal) > (?::bigint, ?::bigint, ?::int)', parts[1], parts[2], parts[3]);
     }
     const rows = await this.#pool.query<HistoryRow & { place: string }>(
-      `SELECT revision::float8 AS revision, outcome, origin, event, payload, state, reason, caused_by AS by, traceparent, ${ms('at')} AS at,
+      `SELECT revision::float8 AS revision, outcome, origin, event, payload, state, reason, caused_by AS by, traceparent, envelope, ${ms('at')} AS at,
          shard || '.' || epoch || '.' || sequence || '.' || ordinal AS position, epoch || '.' || sequence || '.' || ordinal AS place
        FROM transitions ${where.text} ORDER BY epoch, sequence, ordinal LIMIT ${limit + 1}`,
       where.values,
@@ -102,6 +112,55 @@ export class PostgresReadModel implements ReadModel {
       count('agents', '', []),
     ]);
     return { tasks, agents };
+  }
+
+  async actors(
+    definition: string,
+    state: string | undefined,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<Page<ActorRow>> {
+    const where = new Where();
+    where.add('definition = ?', definition);
+    if (state !== undefined) where.add('state = ?', state);
+    if (cursor !== undefined) {
+      const place = decodeCursor(cursor, 'actors');
+      if (!place) return 'bad-cursor';
+      where.add('address > ?', `${definition}/${place[1]}`);
+    }
+    const rows = await this.#pool.query<ActorRow>(
+      `SELECT address, state, ${ms('updated_at')} AS "updatedAt", revision::float8 AS revision
+       FROM actors ${where.text} ORDER BY address LIMIT ${limit + 1}`,
+      where.values,
+    );
+    return page(rows, limit, (row) => encodeCursor('actors', 0, row.address.slice(definition.length + 1)));
+  }
+
+  async minutes(sinceMs: number): Promise<MinuteRow[]> {
+    return this.#pool.query<MinuteRow>(
+      `WITH ended AS (
+         SELECT date_trunc('minute', finished_at) AS minute, count(*) AS finished,
+           percentile_cont(ARRAY[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - created_at) * 1000) AS latency
+         FROM tasks WHERE finished_at >= to_timestamp($1::float8 / 1000.0) GROUP BY 1),
+       begun AS (
+         SELECT date_trunc('minute', created_at) AS minute, count(*) AS submitted
+         FROM tasks WHERE created_at >= to_timestamp($1::float8 / 1000.0) GROUP BY 1)
+       SELECT ${ms('minute')} AS at, coalesce(submitted, 0)::float8 AS submitted, coalesce(finished, 0)::float8 AS finished,
+         latency[1]::float8 AS "latencyP50Ms", latency[2]::float8 AS "latencyP95Ms"
+       FROM ended FULL JOIN begun USING (minute) ORDER BY 1`,
+      [sinceMs],
+    );
+  }
+
+  async taken(definition: string, sinceMs: number): Promise<TakenRow[]> {
+    return this.#pool.query<TakenRow>(
+      `SELECT event, "from", "to", count(*)::float8 AS count FROM (
+         SELECT event, outcome, state AS "to",
+           lag(state) OVER (PARTITION BY actor ORDER BY epoch, sequence, ordinal) AS "from"
+         FROM transitions WHERE at >= to_timestamp($2::float8 / 1000.0) AND starts_with(actor, $1)) AS recent
+       WHERE outcome = 'applied' GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 500`,
+      [`${definition}/`, sinceMs],
+    );
   }
 
   async watermarks(): Promise<Record<string, string>> {

@@ -1,6 +1,8 @@
 /** History: one row per journal record, at the record's place in the journal. */
 import { stateText } from '../protocol/envelope.ts';
+import { payloadOf } from '../protocol/history.ts';
 import type { JournalRecord, Position } from '../protocol/journal.ts';
+import type { JsonObject } from '../protocol/json.ts';
 import type { Statement } from './rows.ts';
 
 /** One journal record with its place. */
@@ -33,7 +35,7 @@ export function transitions(records: readonly Placed[]): Statement {
       column(({ record }) => record.outcome ?? 'applied'),
       column(({ record }) => record.origin),
       column(({ record }) => record.event?.type ?? 'create'),
-      column(({ record }) => payloadOf(record)),
+      column(({ record }) => textOf(payloadOf(record))),
       column(({ record }) => stateText(record.state)),
       column(({ record }) => record.reason ?? null),
       column(({ record }) => record.by ?? null),
@@ -44,15 +46,6 @@ export function transitions(records: readonly Placed[]): Statement {
   };
 }
 
-/** The event without its type; parameters and results are in the task's row and need not stand twice. */
-function payloadOf(record: JournalRecord): string | null {
-  const {
-    type: _,
-    parameters: __,
-    result: ___,
-    ...rest
-  } = (record.event ?? record.input ?? {}) as Record<string, unknown>;
-  // A token that is still worth something must not be readable by everyone who may read history.
-  delete rest['token'];
-  return Object.keys(rest).length > 0 ? JSON.stringify(rest) : null;
+function textOf(payload: JsonObject | null): string | null {
+  return payload && JSON.stringify(payload);
 }

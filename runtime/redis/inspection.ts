@@ -1,5 +1,5 @@
 /** What operators look at in Redis: the settings that durability depends on, and the groups of the streams. Reads only. */
-import type { Log, System } from '../ports.ts';
+import type { Log, StreamStatus, System } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Keyspace } from '../protocol/keys.ts';
 import { Connection, type RedisSettings } from './connection.ts';
@@ -79,6 +79,29 @@ export class RedisInspection {
         });
       }
     return found;
+  }
+
+  /** Streams of the given shards with their lengths and, where they have one, their groups. */
+  async streams(shards: readonly number[]): Promise<StreamStatus[]> {
+    if (shards.length === 0) return [];
+    const groups = await this.groups(shards);
+    const names = ['commands', 'outbound', 'journal', 'setAside'] as const;
+    const lengths = await this.#connection.run((client) => {
+      const pipeline = client.pipeline();
+      for (const shard of shards) for (const name of names) pipeline.xlen(this.#space.shard(shard)[name]);
+      return settled(pipeline);
+    });
+    return shards.flatMap((shard, index) =>
+      names.map((stream, at) => ({
+        shard,
+        stream,
+        length: Number(lengths[index * names.length + at]),
+        groups:
+          stream === 'commands'
+            ? groups.filter((one) => one.shard === shard).map(({ group, lag, pending }) => ({ group, lag, pending }))
+            : [],
+      })),
+    );
   }
 
   /** Settings under which the promises of the README do not hold. Empty when all is well. */

@@ -1,4 +1,5 @@
 /** What a projection store and its read model promise: each record once, and the lists that follow from them. */
+import { digestOf } from '../../runtime/protocol/redaction.ts';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { walk } from './lists.suite.ts';
 import { Feed, recordOf, submitted, type ProjectionBed } from './projectionbed.ts';
@@ -181,9 +182,9 @@ export function projectionSuite(bed: () => ProjectionBed): void {
             reason: 'stale-token',
             origin: 'report',
             by: 'a-0-x',
-            payload: null,
+            payload: { token: digestOf('old') },
           },
-          { outcome: 'duplicate', event: 'create', payload: null },
+          { outcome: 'duplicate', event: 'create', payload: { type: 'other' } },
           { outcome: 'retired', event: 'retire' },
         ],
       });

@@ -7,7 +7,11 @@ import { Commands } from '../../api/commands.ts';
 import type { ApiContext } from '../../api/context.ts';
 import { Follower } from '../../api/follower.ts';
 import { HttpServer } from '../../api/server.ts';
+import { Layouts } from '../../api/visualiser/layout.ts';
 import { mintToken, type Scope } from '../../api/token.ts';
+import { createRegistry } from '../../actors/application.ts';
+import { Catalogue } from '../../runtime/core/catalogue.ts';
+import type { Definition } from '../../runtime/core/definition.ts';
 import { Projector } from '../../runtime/host/projector.ts';
 import { createSystem } from '../../runtime/host/system.ts';
 import { Unavailable } from '../../runtime/protocol/errors.ts';
@@ -16,6 +20,7 @@ import { migrate } from '../../runtime/postgres/migrate.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
 import { PostgresReadModel } from '../../runtime/postgres/readmodel.ts';
+import { RedisInspection } from '../../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { createDatabase, useRedis } from './servers.ts';
 import { MemoryLog, startSite, type Site } from './site.ts';
@@ -60,6 +65,8 @@ export interface ApiSiteOptions {
   shards?: number;
   maxAgents?: number;
   requestTimeoutMs?: number;
+  /** Beside those of the product. */
+  definitions?: readonly Definition[];
 }
 
 export async function startApi({
@@ -67,6 +74,7 @@ export async function startApi({
   shards = 2,
   maxAgents = 10,
   requestTimeoutMs = 30_000,
+  definitions = [],
 }: ApiSiteOptions = {}): Promise<ApiSite> {
   const url = redisUrl ?? (await useRedis()).url;
   const prefix = `t${randomBytes(5).toString('hex')}:`;
@@ -81,12 +89,15 @@ export async function startApi({
     url,
     shards,
     prefix,
+    definitions,
     settings: { attach: (shard) => [new Projector({ shard, journals, store, system, log })] },
   });
   const { gateway } = site;
   const commands = new Commands({ gateway, replies: gateway, system, log, shards });
   const follower = new Follower({ journals, system, log, shards });
   const readModel = new PostgresReadModel(pool);
+  const inspection = new RedisInspection({ redis: { url, name: 'api-inspection' }, space, system, log });
+  const layouts = new Layouts();
   const revoked = new Set<string>();
   let ready = true;
   const context: ApiContext = {
@@ -115,7 +126,11 @@ export async function startApi({
         readAgeMs: 0,
         findings: [],
       }),
+    machines: new Catalogue(createRegistry(definitions)),
+    layouts,
     lanes: () => site.supervisor.lanes(),
+    census: () => site.supervisor.census(),
+    streams: () => inspection.streams(Array.from({ length: shards }, (_, shard) => shard)),
     projection: () => [],
     metrics: { contentType: 'text/plain', render: () => Promise.resolve('up 1\n') },
     ready: () => ready,
@@ -181,6 +196,8 @@ export async function startApi({
       await commands.stop();
       await site.stop();
       journals.close();
+      inspection.close();
+      await layouts.stop();
       // Its database goes with the run.
       await pool.close().catch((error: unknown) => {
         if (!(error instanceof Unavailable)) throw error;

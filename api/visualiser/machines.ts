@@ -1,0 +1,125 @@
+/** Routes of definitions: their charts, drawn, and how many actors stand and move in them. */
+import { Router, type Request } from 'express';
+import type { Chart, Machines } from '../../runtime/ports.ts';
+import { allow, callerOf } from '../auth.ts';
+import type { ApiContext } from '../context.ts';
+import { Problem } from '../problem.ts';
+import { namesTag, queryOf } from '../request.ts';
+import { Cached } from './cached.ts';
+import { graphOf } from './chartgraph.ts';
+import { drawing } from './drawing.ts';
+import type { Layouts } from './layout.ts';
+
+/** Charts as SVG, drawn once for each version of a definition. */
+export class Drawings {
+  readonly #layouts: Layouts;
+  readonly #drawn = new Map<string, Promise<string>>();
+
+  constructor(layouts: Layouts) {
+    this.#layouts = layouts;
+  }
+
+  svg(chart: Chart): Promise<string> {
+    const key = `${chart.definition} ${chart.version}`;
+    let drawn = this.#drawn.get(key);
+    if (!drawn) {
+      drawn = this.#layouts.layout(graphOf(chart)).then((laid) => drawing(chart, laid));
+      this.#drawn.set(key, drawn);
+      // A worker that was ended is no reason to have no picture next time.
+      drawn.catch(() => this.#drawn.delete(key));
+    }
+    return drawn;
+  }
+}
+
+/** The chart of the definition in the path. @throws Problem 404 */
+export function chartIn(machines: Machines, request: Request): Chart {
+  const definition = String(request.params['definition']);
+  const chart = machines.chart(definition);
+  if (chart) return chart;
+  throw new Problem('not-found', `there is no definition "${definition.slice(0, 64)}"`, {
+    where: 'definition',
+    remedy: `known: ${machines
+      .charts()
+      .map((one) => one.definition)
+      .join(', ')}`,
+  });
+}
+
+export function machineRoutes(context: ApiContext): Router {
+  const router = Router();
+  const { machines, system, readModel } = context;
+  const drawings = new Drawings(context.layouts);
+  const taken = new Cached((definition) => readModel.taken(definition, system.now() - takenWindowMs), system);
+
+  router.get('/', allow('read'), (request, response) => {
+    queryOf(request, []);
+    const census = countsByDefinition(context.census());
+    response.json({
+      items: machines.charts().map(({ definition, version, states, edges, commands, reports }) => ({
+        definition,
+        version,
+        states: states.length,
+        transitions: edges.length,
+        commands,
+        reports,
+        actors: Object.values(census.get(definition) ?? {}).reduce((sum, count) => sum + count, 0),
+      })),
+    });
+  });
+
+  router.get('/:definition', allow('read'), (request, response) => {
+    queryOf(request, []);
+    response.json(chartIn(machines, request));
+  });
+
+  router.get('/:definition/chart.svg', allow('read'), async (request, response) => {
+    queryOf(request, []);
+    const chart = chartIn(machines, request);
+    const tag = `"${chart.version}"`;
+    response.set({ ETag: tag, 'Cache-Control': 'private, no-cache' });
+    if (namesTag(request.get('If-None-Match') ?? '', tag)) response.status(304).end();
+    else response.type('image/svg+xml').send(await drawings.svg(chart));
+  });
+
+  router.get('/:definition/activity', allow('read'), async (request, response) => {
+    queryOf(request, []);
+    const { definition } = chartIn(machines, request);
+    if (callerOf(request).tenant !== undefined)
+      throw new Problem('not-allowed', 'a token of a tenant sees its own tasks only');
+    const states: Record<string, number> = {};
+    const counts = countsByDefinition(context.census()).get(definition) ?? {};
+    for (const [state, count] of Object.entries(counts))
+      for (const id of machines.lit(definition, state)) states[id] = (states[id] ?? 0) + count;
+    const rows = await taken.get(definition);
+    response.json({
+      definition,
+      shards_held: (await context.health()).shardsHeld,
+      states,
+      window_seconds: takenWindowMs / 1000,
+      transitions: rows.map(({ event, from, to, count }) => ({
+        event,
+        ...(from !== null && { from: machines.lit(definition, from) }),
+        to: machines.lit(definition, to),
+        count,
+      })),
+    });
+  });
+
+  return router;
+}
+
+const takenWindowMs = 60_000;
+
+/** Definition -> state text -> number of actors. */
+function countsByDefinition(census: ReadonlyMap<string, number>): Map<string, Record<string, number>> {
+  const counts = new Map<string, Record<string, number>>();
+  for (const [key, count] of census) {
+    const space = key.indexOf(' ');
+    const definition = key.slice(0, space);
+    const states = counts.get(definition) ?? {};
+    states[key.slice(space + 1)] = count;
+    counts.set(definition, states);
+  }
+  return counts;
+}
