@@ -3,20 +3,26 @@
  * without expiry or with one beyond reason, of another kind or for somebody else, with members that mean something to
  * other verifiers, or with the same member twice.
  */
+import type { KeyObject } from 'node:crypto';
 import type { Request, RequestHandler } from 'express';
 import { expressjwt } from 'express-jwt';
+import jwt from 'jsonwebtoken';
 import { limits } from '../config/limits.ts';
+import { Unavailable } from '../runtime/protocol/errors.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { isObject } from '../runtime/protocol/json.ts';
 import { parseStrict } from './body.ts';
+import type { SigningAlgorithm, TokenKeys } from './keys.ts';
 import { Problem } from './problem.ts';
 import type { Scope } from './token.ts';
 
-export interface AuthSettings {
-  /** What verifies the signature: the secret of HS256, or the public key as PEM. */
-  secret: string;
-  /** The one algorithm that is taken; HS256 when it is not given. */
-  algorithm?: SigningAlgorithm;
+export interface AuthSettings extends TokenPolicy {
+  /** What verifies the signature. */
+  keys: TokenKeys;
+}
+
+/** What a token has to say beyond its signature. */
+export interface TokenPolicy {
   issuer: string;
   audience: string;
   /** Whether the token with this `jti` was called back. */
@@ -24,8 +30,6 @@ export interface AuthSettings {
   /** Milliseconds since 1970. */
   now: () => number;
 }
-
-export type SigningAlgorithm = 'HS256' | 'RS256' | 'ES256';
 
 export interface Caller {
   subject: string;
@@ -53,8 +57,8 @@ export function setCaller(request: Request, caller: Caller): void {
 
 export function authenticate(settings: AuthSettings): RequestHandler {
   const verify = expressjwt({
-    secret: settings.secret,
-    algorithms: [settings.algorithm ?? 'HS256'],
+    secret: (request, token) => keyOf(settings.keys, request as Request, token?.header.kid),
+    algorithms: [settings.keys.algorithm],
     issuer: settings.issuer,
     audience: settings.audience,
     clockTolerance: limits.clockSkewSeconds,
@@ -76,6 +80,7 @@ export function authenticate(settings: AuthSettings): RequestHandler {
       );
     void Promise.resolve(
       verify(request, response, (error?: unknown) => {
+        if (error instanceof Unavailable) return next(error);
         if (error !== undefined) return refuse(reasonOf(error));
         // express-jwt lets preflight requests pass unseen; nothing is served across origins, so they need a token too.
         if (!('auth' in request)) return refuse('the token was not verified');
@@ -86,6 +91,29 @@ export function authenticate(settings: AuthSettings): RequestHandler {
       }),
     ).catch(next);
   };
+}
+
+/**
+ * The key that the token names, or, where it names none, the one that has signed it.
+ * @throws Error when there is none; Unavailable
+ */
+async function keyOf(keys: TokenKeys, request: Request, id: unknown): Promise<KeyObject> {
+  const candidates = await keys.find(id);
+  const [first] = candidates;
+  if (!first) throw new Error('the token is signed with a key that is not known here');
+  const token = bearerOf(request) ?? '';
+  return candidates.length === 1 ? first : (candidates.find((key) => isSignedBy(token, key, keys.algorithm)) ?? first);
+}
+
+/** Says only which key it is; everything else is checked with it. */
+function isSignedBy(token: string, key: KeyObject, algorithm: SigningAlgorithm): boolean {
+  try {
+    jwt.verify(token, key, { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true });
+    return true;
+  } catch (error) {
+    if (error instanceof jwt.JsonWebTokenError) return false;
+    throw error;
+  }
 }
 
 /** Lets a request pass whose token has one of the scopes, or `admin`. */
@@ -120,13 +148,13 @@ const subjectPattern = /^[A-Za-z0-9][A-Za-z0-9@._:+-]{0,127}$/;
 const allowedHeader = new Set(['alg', 'typ', 'kid']);
 
 /** False once the token has expired or was revoked: long answers ask again while they last. */
-export function stillValid(caller: Caller, settings: AuthSettings): boolean {
+export function stillValid(caller: Caller, settings: TokenPolicy): boolean {
   if (caller.expiresAt <= settings.now() / 1000) return false;
   return caller.tokenId === undefined || !settings.isRevoked?.(caller.tokenId);
 }
 
 /** What the signature does not say. Returns the caller, or why the token is refused. */
-export function inspect(token: string, settings: AuthSettings): Caller | string {
+export function inspect(token: string, settings: TokenPolicy): Caller | string {
   const [rawHeader = '', rawPayload = ''] = token.split('.');
   const header = decode(rawHeader);
   const payload = decode(rawPayload);
@@ -135,7 +163,6 @@ export function inspect(token: string, settings: AuthSettings): Caller | string 
   const foreign = Object.keys(header).find((name) => !allowedHeader.has(name));
   if (foreign !== undefined) return `the header has "${foreign.slice(0, 40)}", which is not taken`;
   if (header['typ'] !== undefined && header['typ'] !== 'JWT') return 'the token is of another type than JWT';
-  if (header['kid'] !== undefined) return 'the token names a key, and there is one key only';
   const now = settings.now() / 1000;
   const { exp, iat, nbf, iss, aud, sub, scope, tenant, jti } = payload;
   if (typeof exp !== 'number' || !Number.isInteger(exp) || exp < 0)

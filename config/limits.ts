@@ -127,6 +127,11 @@ export const limits = {
   connectionsMax: 10_000,
   tokenLifetimeSecondsMax: 366 * 24 * 3600,
   tokenLengthMax: 8_192,
+  /** Keys that tokens may be signed with at the same time, while they are rotated. */
+  tokenKeysMax: 4,
+  /** How long the keys of another issuer are used without asking again, and how often it is asked for unknown ones. */
+  jwksKeepMs: 600_000,
+  jwksFetchesPerMinuteMax: 10,
   clockSkewSeconds: 5,
 } as const;
 

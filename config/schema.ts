@@ -147,19 +147,35 @@ export const configSchema = z.strictObject({
       algorithm: z
         .enum(['HS256', 'RS256', 'ES256'])
         .default('HS256')
-        .describe('The one signature that is taken. RS256 and ES256 need public_key_file: others mint the tokens.'),
-      public_key_file: file.optional().describe('PEM file with the public key of the issuer.'),
+        .describe('The one signature that is taken. With RS256 and ES256 another issuer mints the tokens.'),
+      public_key_file: file
+        .optional()
+        .describe('PEM file with the public key of that issuer; two while keys are rotated.'),
+      jwks_file: file.optional().describe('The same as a JSON Web Key Set.'),
+      jwks_url: z
+        .string()
+        .max(2_048)
+        .regex(/^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)[:/])\S+$/, 'is an address that begins with https://')
+        .optional()
+        .describe('Where that issuer publishes its key set; it is asked when a token names a key for the first time.'),
       revoked_file: file
         .optional()
         .describe('`jti` of tokens that were called back, one a line; default: revoked in the data directory.'),
       secret_file: file
         .optional()
-        .describe('File with the HS256 secret; default: secret in the data directory, made at the first start.'),
+        .describe(
+          'File with the HS256 secret, and below it the one before; default: secret in the data directory, made at the first start.',
+        ),
     })
-    .refine(({ algorithm, public_key_file }) => (algorithm === 'HS256') === (public_key_file === undefined), {
-      path: ['public_key_file'],
-      message: 'belongs to algorithm RS256 or ES256, and is needed there',
-    })
+    .refine(
+      ({ algorithm, public_key_file, jwks_file, jwks_url }) =>
+        [public_key_file, jwks_file, jwks_url].filter((key) => key !== undefined).length ===
+        (algorithm === 'HS256' ? 0 : 1),
+      {
+        path: ['public_key_file'],
+        message: 'RS256 and ES256 need one of public_key_file, jwks_file and jwks_url; HS256 takes none of them',
+      },
+    )
     .prefault({}),
   data: z
     .strictObject({
@@ -173,4 +189,4 @@ export const configSchema = z.strictObject({
 export type Config = z.infer<typeof configSchema>;
 
 /** Keys that `config print` does not show. */
-export const secretKeys: readonly string[] = ['redis.url', 'redis.agent_url', 'postgres.url'];
+export const secretKeys: readonly string[] = ['redis.url', 'redis.agent_url', 'postgres.url', 'auth.jwks_url'];

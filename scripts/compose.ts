@@ -12,6 +12,7 @@ import { createApp } from '../api/app.ts';
 import { Commands } from '../api/commands.ts';
 import type { SiteSettings } from '../api/context.ts';
 import { Follower } from '../api/follower.ts';
+import type { TokenKeys } from '../api/keys.ts';
 import { Revocations } from '../api/revocation.ts';
 import { HttpServer } from '../api/server.ts';
 import { Layouts } from '../api/visualiser/layout.ts';
@@ -54,21 +55,14 @@ export interface Process {
 export interface ComposeSettings {
   config: Config;
   servers: Servers;
-  /** What verifies tokens: the secret, or a public key as PEM. */
-  secret: string;
+  /** What verifies tokens. */
+  keys: TokenKeys;
   revokedFile: string;
   version: string;
   log: Log;
 }
 
-export async function compose({
-  config,
-  servers,
-  secret,
-  revokedFile,
-  version,
-  log,
-}: ComposeSettings): Promise<Process> {
+export async function compose({ config, servers, keys, revokedFile, version, log }: ComposeSettings): Promise<Process> {
   const { shards, site } = config.orchestrator;
   const has = (role: 'api' | 'runtime'): boolean => config.orchestrator.roles.includes(role);
   const system = createSystem();
@@ -172,8 +166,7 @@ export async function compose({
     const app = createApp({
       site: siteSettings,
       auth: {
-        secret,
-        algorithm: config.auth.algorithm,
+        keys,
         issuer: config.auth.issuer,
         audience: config.auth.audience,
         isRevoked: (jti) => revocations.has(jti),

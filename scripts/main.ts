@@ -7,7 +7,7 @@ import { compose } from './compose.ts';
 import { projectRoot } from './root.ts';
 import { startServers } from './servers.ts';
 import { Reload } from './reload.ts';
-import { dataDirectory, readSettings, revokedFile, verificationKey } from './settings.ts';
+import { dataDirectory, readSettings, revokedFile, tokenKeys } from './settings.ts';
 import { feedWatchdog, serviceManager } from './systemd.ts';
 
 const usage = `Usage: npm start [-- OPTIONS]
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
     const running = await compose({
       config,
       servers,
-      secret: verificationKey(config),
+      keys: tokenKeys(config, { log, monotonicMs: () => performance.now() }),
       revokedFile: revokedFile(config),
       version,
       log,

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { revoke } from '../api/revocation.ts';
-import { ensureSecret, mintToken, scopes, type Scope } from '../api/token.ts';
+import { ensureSecret, mintToken, rotateSecret, scopes, type Scope } from '../api/token.ts';
 
 import { printConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { limits } from '../config/limits.ts';
 import { readSettings, revokedFile, secretFile } from './settings.ts';
@@ -18,6 +19,7 @@ const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
     --tenant NAME   limits it to the tasks of one tenant
     --days N        how long it is valid (default: 30)
   token revoke    calls the token on standard input back
+  token rotate    makes a new secret that signs; the one before holds until the next rotation
   config print    the configuration in force, without secrets
   config check    says whether the configuration can be used
 
@@ -66,9 +68,16 @@ function token(argv: readonly string[]): number {
     return 0;
   }
   if (positionals.length > 0) {
-    if (positionals.join(' ') !== 'revoke') throw new UsageError(`token does not take ${positionals.join(' ')}`);
+    const action = positionals.join(' ');
+    if (action !== 'revoke' && action !== 'rotate') throw new UsageError(`token does not take ${action}`);
     const { config: settings } = readSettings({ file: values.config, set: values.set });
-    process.stdout.write(`revoked ${revoke(revokedFile(settings), readFileSync(0, 'utf8'))}\n`);
+    if (action === 'revoke')
+      process.stdout.write(`revoked ${revoke(revokedFile(settings), readFileSync(0, 'utf8'))}\n`);
+    else {
+      requireSecret(settings);
+      rotateSecret(secretFile(settings));
+      process.stdout.write(`rotated; tokens of the former secret hold until they expire or it is rotated again\n`);
+    }
     return 0;
   }
   const wanted = values.scope.flatMap((list) => list.split(/[\s,]+/)).filter((scope) => scope !== '');
@@ -84,8 +93,7 @@ function token(argv: readonly string[]): number {
   if (!/^[A-Za-z0-9][A-Za-z0-9@._:+-]{0,127}$/.test(values.subject))
     throw new UsageError(`--subject ${values.subject}: letters, digits and @ . _ : + -, at most 128`);
   const { config: settings } = readSettings({ file: values.config, set: values.set });
-  if (settings.auth.algorithm !== 'HS256')
-    throw new Error(`[auth] algorithm is ${settings.auth.algorithm}: tokens come from the holder of the private key`);
+  requireSecret(settings);
   process.stdout.write(
     `${mintToken({
       secret: ensureSecret(secretFile(settings)),
@@ -98,6 +106,11 @@ function token(argv: readonly string[]): number {
     })}\n`,
   );
   return 0;
+}
+
+function requireSecret({ auth }: Config): void {
+  if (auth.algorithm !== 'HS256')
+    throw new Error(`[auth] algorithm is ${auth.algorithm}: tokens come from the holder of the private key`);
 }
 
 function config(argv: readonly string[]): number {

@@ -1,10 +1,11 @@
 /** Where the programs find their configuration, their data and the secret. */
-import { readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
-import { ensureSecret } from '../api/token.ts';
+import { jwksKeys, pemKeys, remoteKeys, secretKeys, watchedKeys, type TokenKeys } from '../api/keys.ts';
+import { ensureSecrets, secretsOf } from '../api/token.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { transportProblems } from '../config/transport.ts';
+import type { Log } from '../runtime/ports.ts';
 import { projectRoot } from './root.ts';
 
 /** @throws ConfigError with every problem that was found */
@@ -30,10 +31,15 @@ export function secretFile(config: Config): string {
   return config.auth.secret_file ?? join(dataDirectory(config), 'secret');
 }
 
-/** What verifies tokens: the secret of the site, or the public key of another issuer. */
-export function verificationKey(config: Config): string {
-  const { public_key_file: path } = config.auth;
-  return path === undefined ? ensureSecret(secretFile(config)) : readFileSync(path, 'utf8');
+/** What verifies tokens: the secrets of the site, or the public keys of another issuer. @throws Error when they cannot */
+export function tokenKeys(config: Config, watch: { log: Log; monotonicMs: () => number }): TokenKeys {
+  const { algorithm, public_key_file, jwks_file, jwks_url } = config.auth;
+  if (jwks_url !== undefined) return remoteKeys(algorithm, jwks_url);
+  if (jwks_file !== undefined) return watchedKeys(jwks_file, (text) => jwksKeys(algorithm, text), watch);
+  if (public_key_file !== undefined) return watchedKeys(public_key_file, (text) => pemKeys(algorithm, text), watch);
+  const path = secretFile(config);
+  ensureSecrets(path);
+  return watchedKeys(path, (text) => secretKeys(secretsOf(text, path)), watch);
 }
 
 /** Where tokens are noted that were called back. */

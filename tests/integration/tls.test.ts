@@ -6,6 +6,7 @@ import { connect as tcpConnect } from 'node:net';
 import { join } from 'node:path';
 import { connect as tlsConnect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { secretKeys } from '../../api/keys.ts';
 import { mintToken } from '../../api/token.ts';
 import { loadConfig } from '../../config/load.ts';
 import type { Config } from '../../config/schema.ts';
@@ -61,7 +62,7 @@ beforeAll(async () => {
   running = await compose({
     config,
     servers: { redisUrl: config.redis.url!, postgresUrl: config.postgres.url!, stop: () => Promise.resolve() },
-    secret,
+    keys: secretKeys([secret]),
     revokedFile: join(folder, 'revoked'),
     version: '1.2.3',
     log,

@@ -6,6 +6,7 @@ import { createApp } from '../../api/app.ts';
 import { Commands } from '../../api/commands.ts';
 import type { ApiContext } from '../../api/context.ts';
 import { Follower } from '../../api/follower.ts';
+import { secretKeys } from '../../api/keys.ts';
 import { HttpServer } from '../../api/server.ts';
 import { Layouts } from '../../api/visualiser/layout.ts';
 import { mintToken, type Scope } from '../../api/token.ts';
@@ -110,7 +111,13 @@ export async function startApi({
       agentRedisUrl: url,
       keyPrefix: prefix,
     },
-    auth: { secret, issuer, audience, now: () => system.now(), isRevoked: (jti) => revoked.has(jti) },
+    auth: {
+      keys: secretKeys([secret]),
+      issuer,
+      audience,
+      now: () => system.now(),
+      isRevoked: (jti) => revoked.has(jti),
+    },
     gateway,
     journals,
     commands,

@@ -2,14 +2,14 @@
 import type { Request, Response } from 'express';
 import jwt from 'jsonwebtoken';
 import { describe, expect, test } from 'vitest';
-import { allow, callerOf, inspect, setCaller, stillValid, type AuthSettings, type Caller } from '../../api/auth.ts';
+import { allow, callerOf, inspect, setCaller, stillValid, type TokenPolicy, type Caller } from '../../api/auth.ts';
 import { Problem } from '../../api/problem.ts';
 import { mintToken, scopes, type Scope } from '../../api/token.ts';
 import { limits } from '../../config/limits.ts';
 
 const now = 1_800_000_000;
 const revoked = new Set<string>();
-const settings: AuthSettings = {
+const settings: TokenPolicy & { secret: string } = {
   secret: 'a secret of at least thirty-two characters',
   issuer: 'site',
   audience: 'api',
@@ -121,7 +121,7 @@ describe('allow', () => {
 
 test('a caller stays valid until the token expires or is revoked', () => {
   const caller = accepted({ jti: 'short' });
-  const at = (seconds: number): AuthSettings => ({ ...settings, now: () => seconds * 1000 });
+  const at = (seconds: number): TokenPolicy => ({ ...settings, now: () => seconds * 1000 });
   expect(stillValid(caller, at(caller.expiresAt - 1))).toBe(true);
   expect(stillValid(caller, at(caller.expiresAt))).toBe(false);
   revoked.add('short');

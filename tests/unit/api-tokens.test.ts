@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { authenticate, callerOf, type AuthSettings } from '../../api/auth.ts';
+import { pemKeys, secretKeys } from '../../api/keys.ts';
 import { problemHandler } from '../../api/problem.ts';
 import { mintToken } from '../../api/token.ts';
 import { limits } from '../../config/limits.ts';
@@ -24,7 +25,16 @@ const ports: Record<string, number> = {};
 async function serve(name: string, settings: Partial<AuthSettings>): Promise<void> {
   const app = express();
   const isRevoked = (jti: string): boolean => revoked.has(jti);
-  app.use(authenticate({ secret, issuer: 'site', audience: 'api', now: () => Date.now(), isRevoked, ...settings }));
+  app.use(
+    authenticate({
+      keys: secretKeys([secret]),
+      issuer: 'site',
+      audience: 'api',
+      now: () => Date.now(),
+      isRevoked,
+      ...settings,
+    }),
+  );
   app.use((request, response) => {
     const { subject, scopes, tenant } = callerOf(request);
     response.json({ subject, scopes: [...scopes], tenant });
@@ -38,7 +48,7 @@ async function serve(name: string, settings: Partial<AuthSettings>): Promise<voi
 
 beforeAll(async () => {
   await serve('HS256', {});
-  await serve('RS256', { secret: publicPem, algorithm: 'RS256' });
+  await serve('RS256', { keys: pemKeys('RS256', publicPem) });
 });
 afterAll(() => {
   for (const server of servers) server.close();
