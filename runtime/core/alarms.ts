@@ -17,9 +17,17 @@ interface Item extends Alarm {
   gone: boolean;
 }
 
+/** Most timers are taken back long before they are due: those of a later slice of time are kept unordered. */
+const sliceMs = 16_384;
+const sliceOf = (dueMs: number): number => Math.floor(dueMs / sliceMs);
+
 export class Alarms {
   /** The earliest timer of each actor; items that are gone stay until they come up, or are too many. */
   readonly #heap = new Heap<Item>(before);
+  /** Slice of time -> its items. All of them are later than the last slice that was ordered. */
+  readonly #later = new Map<number, Item[]>();
+  #ordered = -Infinity;
+  #nextSlice = Infinity;
   #gone = 0;
   readonly #byActor = new Map<Address, Item>();
   /** Firings that were set aside: they ring no more, and stay in the snapshot for a redrive or the next opening. */
@@ -29,10 +37,10 @@ export class Alarms {
     return this.#byActor.size;
   }
 
-  /** When the next one is due; Infinity when there is none. */
+  /** When the next one may be due: never too late, and exact for what is near. Infinity when there is none. */
   get nextMs(): number {
     this.#clean();
-    return this.#heap.first?.dueMs ?? Infinity;
+    return this.#heap.first?.dueMs ?? this.#nextSlice * sliceMs;
   }
 
   watch(actor: Address, timers: Timers): void {
@@ -52,7 +60,7 @@ export class Alarms {
     if (timer === undefined) return;
     const item: Item = { actor, timer, dueMs, gone: false };
     this.#byActor.set(actor, item);
-    this.#heap.push(item);
+    this.#add(item);
   }
 
   /** The actor left the store. */
@@ -79,6 +87,7 @@ export class Alarms {
   /** What is due, earliest first and one of each actor. It stays until the actor goes on, or is silenced. */
   due(nowMs: number, count: number): Alarm[] {
     const found: Item[] = [];
+    while (this.#nextSlice < Infinity && this.#nextSlice * sliceMs <= nowMs) this.#order(this.#nextSlice);
     while (found.length < count) {
       this.#clean();
       const next = this.#heap.first;
@@ -95,7 +104,31 @@ export class Alarms {
     this.#byActor.delete(item.actor);
     if (++this.#gone <= this.#byActor.size + 1_024) return;
     this.#heap.keep((one) => !one.gone);
+    for (const [slice, items] of this.#later) {
+      const live = items.filter((one) => !one.gone);
+      if (live.length > 0) this.#later.set(slice, live);
+      else this.#later.delete(slice);
+    }
+    this.#nextSlice = Math.min(Infinity, ...this.#later.keys());
     this.#gone = 0;
+  }
+
+  #add(item: Item): void {
+    const slice = sliceOf(item.dueMs);
+    if (slice <= this.#ordered) return this.#heap.push(item);
+    const items = this.#later.get(slice);
+    if (items) items.push(item);
+    else this.#later.set(slice, [item]);
+    if (slice < this.#nextSlice) this.#nextSlice = slice;
+  }
+
+  #order(slice: number): void {
+    for (const item of this.#later.get(slice)!)
+      if (item.gone) this.#gone--;
+      else this.#heap.push(item);
+    this.#later.delete(slice);
+    this.#ordered = slice;
+    this.#nextSlice = Math.min(Infinity, ...this.#later.keys());
   }
 
   #clean(): void {

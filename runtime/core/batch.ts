@@ -70,8 +70,14 @@ export class Unstorable extends Error {
   }
 }
 
+/** Definition -> state -> key of the census: putting a key together for every step would cost as much as a step. */
+const censusKeys = new Map<string, Map<string, string>>();
+
 export function count(census: Map<string, number>, definition: string, state: string, by: 1 | -1): void {
-  const key = `${definition} ${state}`;
+  let keys = censusKeys.get(definition);
+  if (!keys) censusKeys.set(definition, (keys = new Map()));
+  let key = keys.get(state);
+  if (key === undefined) keys.set(state, (key = `${definition} ${state}`));
   census.set(key, (census.get(key) ?? 0) + by);
 }
 

@@ -55,6 +55,8 @@ function closed(value: unknown, path: string, depth: number): unknown {
 function closedObject(value: Context, path: string, depth: number): Context {
   for (const key in value) {
     const child = value[key];
+    // Lists of ids are long: most members need no path and no further look.
+    if (typeof child === 'string' || Number.isFinite(child)) continue;
     if (child === undefined || closed(child, `${path}.${key}`, depth + 1) !== child)
       return copied(value, `${path}.`, depth + 1);
   }

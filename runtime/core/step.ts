@@ -8,11 +8,11 @@
 import type { AnyMachineSnapshot, AnyActorScope } from 'xstate';
 import { getNextTransitions } from 'xstate';
 import { limits } from '../../config/limits.ts';
-import { stateText, type Envelope, type MachineEvent, type StateValue } from '../protocol/envelope.ts';
+import { type Envelope, type MachineEvent, type StateValue } from '../protocol/envelope.ts';
 import { parseAddress } from '../protocol/ids.ts';
 import type { JsonObject } from '../protocol/json.ts';
 import type { Actor } from './actor.ts';
-import { isDone, noRecent, noTimers, viewOf, type Timers } from './actor.ts';
+import { isDone, noRecent, noTimers, stateOf, viewOf, type Timers } from './actor.ts';
 import { durable, NotJson } from './context.ts';
 import type { LoadedDefinition } from './definition.ts';
 import type { Effect } from './effect.ts';
@@ -252,7 +252,7 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
     recent = [...recent.slice(1 - limits.recentCommandsMax), envelope.id];
   const context = durable(snapshot.context as JsonObject, snapshot === actor.snapshot ? {} : actor.snapshot.context);
   if (context !== snapshot.context) (snapshot as { context: unknown }).context = context;
-  const since = sameState(actor.snapshot.value, snapshot.value) ? actor.since : nowMs;
+  const since = sameState(stateOf(actor), snapshot.value as StateValue) ? actor.since : nowMs;
   return {
     outcome: 'applied',
     effects,
@@ -277,10 +277,15 @@ function without(timers: Timers, timer: string): Timers {
   return rest ?? noTimers;
 }
 
-function sameState(left: unknown, right: unknown): boolean {
+function sameState(left: StateValue, right: StateValue): boolean {
   if (left === right) return true;
   if (typeof left === 'string' || typeof right === 'string') return false;
-  return stateText(left as StateValue) === stateText(right as StateValue);
+  for (const key in left) {
+    const child = right[key];
+    if (child === undefined || !sameState(left[key]!, child)) return false;
+  }
+  for (const key in right) if (!(key in left)) return false;
+  return true;
 }
 
 /** Types of the commands that the actor's state takes: what a refusal answers and what a page offers as buttons. */

@@ -17,8 +17,9 @@ export function makeId(prefix: string, shard: number, unique: string): string {
 
 /** The shard that an id names, or undefined when the text is no id. */
 export function shardOfId(id: string): number | undefined {
-  const match = idPattern.exec(id);
-  return match ? Number(match[1]) : undefined;
+  if (!idPattern.test(id)) return undefined;
+  const from = id.indexOf('-') + 1;
+  return Number(id.slice(from, id.indexOf('-', from)));
 }
 
 export function isId(id: string): boolean {

@@ -43,12 +43,12 @@ export function storageProblem(value: unknown, bounds: JsonBounds): string | und
   const stack: { value: object; path: string; depth: number }[] = [{ value, path: '', depth: 0 }];
   for (let item = stack.pop(); item; item = stack.pop()) {
     const { path, depth } = item;
-    const parts: Iterable<[string | number, unknown]> = Array.isArray(item.value)
-      ? item.value.entries()
-      : Object.entries(item.value);
-    for (const [key, child] of parts) {
+    const list = Array.isArray(item.value);
+    // What JSON.parse made has no inherited members, and its own are all enumerable.
+    for (const key in item.value) {
+      const child = (item.value as Record<string, unknown>)[key];
       if (++keys > bounds.keysMax) return `the value has more than ${bounds.keysMax} members`;
-      if (typeof key === 'string') {
+      if (!list) {
         if (key === '__proto__') return `${path || 'the value'} has a member named __proto__`;
         const problem = textProblem(key);
         if (problem) return `a member name in ${path || 'the value'} ${problem}`;
@@ -80,11 +80,8 @@ function leafProblem(value: unknown, path: string, key?: string | number): strin
   return problem === undefined ? undefined : `${pathTo(path, key) || 'the value'} ${problem}`;
 }
 
-// eslint-disable-next-line no-control-regex -- NUL is exactly what is searched for
-const unstorable = /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/;
-
 /** Why a text cannot be stored, or undefined when it can. */
 export function textProblem(text: string): string | undefined {
-  if (!unstorable.test(text)) return undefined;
-  return text.includes('\u0000') ? 'contains a NUL character' : 'contains a lone surrogate';
+  if (text.includes('\u0000')) return 'contains a NUL character';
+  return text.isWellFormed() ? undefined : 'contains a lone surrogate';
 }
