@@ -6,9 +6,19 @@ import { agentDefinition } from './agent/machine.ts';
 import { answerRefusal, translateReport } from './agent/reports.ts';
 import { LaneDispatcher } from './dispatch/dispatcher.ts';
 import { fleetDefinition } from './fleet/machine.ts';
+import { allotmentDefinition } from './limit/allotment.ts';
+import { limitDefinition } from './limit/machine.ts';
+import { queueDefinition } from './queue/machine.ts';
 import { taskDefinition } from './task/machine.ts';
 
-export const builtInDefinitions: readonly Definition[] = [taskDefinition, agentDefinition, fleetDefinition];
+export const builtInDefinitions: readonly Definition[] = [
+  taskDefinition,
+  agentDefinition,
+  fleetDefinition,
+  queueDefinition,
+  limitDefinition,
+  allotmentDefinition,
+];
 
 /** @param more definitions of the user, beside the built-in ones */
 export function createRegistry(more: readonly Definition[] = []): Registry {

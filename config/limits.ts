@@ -30,7 +30,16 @@ export const limits = {
   /** Attempts that one agent runs at the same time. */
   slotsMax: 5_000,
   labelsMax: 64,
+  /** Kinds of resources of one agent or task, and how much of one there may be. */
   resourcesMax: 32,
+  resourceUnitsMax: 1_000_000_000_000,
+  /** Largest limit of a concurrency key. */
+  concurrencyMax: 10_000,
+  /** Limits that one task may name, their units, window and name, which is part of an id. */
+  limitsPerTaskMax: 8,
+  limitUnitsMax: 1_000_000_000_000,
+  limitWindowMs: 31 * 24 * 3_600_000,
+  limitNameLengthMax: 64,
 
   /** Envelopes in one `batch` field, and items in one bulk submit. */
   batchEnvelopesMax: 1_000,

@@ -3,6 +3,7 @@ import type { Effect } from '../../runtime/core/effect.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { address } from '../../runtime/protocol/ids.ts';
 import { fleetAddress } from '../fleet/address.ts';
+import type { Claim } from '../task/demand.ts';
 import type { AgentEvent, Registration } from './events.ts';
 
 export interface AgentContext {
@@ -20,6 +21,8 @@ export interface AgentContext {
   seenAt: number;
   /** Task ids of the attempts it holds; 1 where the task wants to hear of every heartbeat. */
   holding: Readonly<Record<string, 0 | 1>>;
+  /** What they hold, for those that take more than one slot. */
+  claims?: Readonly<Record<string, Claim>> | undefined;
   /** When it last got work: ties go to the one that waits longest. */
   usedAt: number;
   /** Attempts in a row that ended because it did nothing for them. */

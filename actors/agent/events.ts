@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { limits } from '../../config/limits.ts';
 import { isUnique } from '../../runtime/protocol/ids.ts';
+import type { Claim } from '../task/demand.ts';
 import { name, type Stamp } from '../task/events.ts';
 
 const text = z.string().max(limits.reasonLengthMax);
@@ -65,7 +66,7 @@ export type DerivedEvent =
   | { type: 'register'; input: Registration }
   | { type: 'admitted'; generation?: number }
   | { type: 'rejected'; reason: string; generation?: number }
-  | { type: 'occupy'; tasks: readonly (readonly [string, 0 | 1])[] }
+  | { type: 'occupy'; tasks: readonly (readonly [task: string, watched: 0 | 1, claim?: Claim])[] }
   /** `stalled`: how many of the attempts ended because the agent did nothing for them. */
   | { type: 'release'; tasks: readonly string[]; stalled?: number }
   | { type: 'probation' }

@@ -12,6 +12,7 @@ import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { agentDefaults, enrolled, fleet, heartbeatEffects, revokeAll, type AgentContext } from './enrolment.ts';
 import * as schemas from './events.ts';
 import type { AgentEvent, AgentInput } from './events.ts';
+import { occupied, released, slotsInUse } from './occupancy.ts';
 
 const list = (make: (context: AgentContext, event: AgentEvent) => Effect[]) => ({
   type: 'effects' as const,
@@ -39,25 +40,21 @@ export const agentMachine = setup({
     ...effectActions,
     see: assign(({ event }) => ({ seenAt: event.at })),
     register: assign(({ context, event }) =>
-      event.type === 'register' ? { ...enrolled(event.input, event.at), generation: context.generation + 1 } : {},
+      event.type === 'register'
+        ? { ...enrolled(event.input, event.at), generation: context.generation + 1, claims: undefined }
+        : {},
     ),
-    occupy: assign(({ context, event }) => {
-      if (event.type !== 'occupy') return {};
-      const holding = { ...context.holding };
-      for (const [task, watched] of event.tasks) holding[task] = watched;
-      return { holding, usedAt: event.at };
-    }),
+    occupy: assign(({ context, event }) => (event.type === 'occupy' ? occupied(context, event.tasks, event.at) : {})),
     release: assign(({ context, event }) => {
       if (event.type !== 'release') return {};
-      const holding = { ...context.holding };
-      for (const task of event.tasks) delete holding[task];
       const { stalled = 0 } = event;
       // Whatever ended otherwise proves that it does something.
-      return { holding, stalls: stalled < event.tasks.length ? stalled : context.stalls + stalled };
+      const stalls = stalled < event.tasks.length ? stalled : context.stalls + stalled;
+      return { ...released(context, event.tasks), stalls };
     }),
     /** One more stalled attempt, and it is sick again. */
     trust: assign({ stalls: agentDefaults.stallsMax - 1 }),
-    dropAll: assign({ holding: {} }),
+    dropAll: assign({ holding: {}, claims: undefined }),
     because: assign((_, params: { reason: string }) => ({ reason: params.reason })),
     blameless: assign({ reason: undefined }),
     startProbation: raise({ type: 'probation' } as AgentEvent, { id: 'probation', delay: 'probation' }),
@@ -65,8 +62,8 @@ export const agentMachine = setup({
   },
   guards: {
     empty: ({ context }) => empty(context),
-    full: ({ context }) => Object.keys(context.holding).length >= context.slots,
-    notFull: ({ context }) => Object.keys(context.holding).length < context.slots,
+    full: ({ context }) => slotsInUse(context) >= context.slots,
+    notFull: ({ context }) => slotsInUse(context) < context.slots,
     stalling: ({ context }) => context.stalls >= agentDefaults.stallsMax,
     notStalling: ({ context }) => context.stalls < agentDefaults.stallsMax,
     /** The process that reports is the one that registered last. */

@@ -13,14 +13,14 @@ import { isObject, parseJson, storageProblem, textProblem, type JsonObject } fro
 const taskReports: Readonly<Record<string, { type: string; members: readonly string[] }>> = {
   started: { type: 'start', members: [] },
   progress: { type: 'progress', members: ['progress', 'note'] },
-  completed: { type: 'complete', members: ['result'] },
-  failed: { type: 'fail', members: ['error', 'retryable'] },
+  completed: { type: 'complete', members: ['result', 'cost'] },
+  failed: { type: 'fail', members: ['error', 'retryable', 'cost'] },
   released: { type: 'release', members: ['reason'] },
   cancelled: { type: 'cancelled', members: [] },
 };
 
 /** Members that stand in a stream field as JSON, and the ones that stand there as a number. */
-const jsonMembers = new Set(['result', 'error', 'retryable', 'attempts']);
+const jsonMembers = new Set(['result', 'error', 'retryable', 'cost', 'attempts']);
 const numberMembers = new Set(['progress', 'generation']);
 const memberBounds = { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax };
 

@@ -1,8 +1,11 @@
 /** One attempt of a task: its policy, its limits in time, and the messages that begin and end it. Pure. */
 import type * as z from 'zod';
 import type { Effect } from '../../runtime/core/effect.ts';
+import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { address, hash32 } from '../../runtime/protocol/ids.ts';
 import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
+import { correction } from '../limit/address.ts';
+import { claimOf, type Demand } from './demand.ts';
 import type { RetryPolicy, TaskEvent, timeoutsSchema } from './events.ts';
 
 export interface TaskContext {
@@ -16,6 +19,8 @@ export interface TaskContext {
   cancelGraceMs?: number | undefined;
   /** W3C trace context of the submit: agents go on with it. */
   traceparent?: string | undefined;
+  /** What it asks of the dispatcher beyond its type. */
+  demand?: Demand | undefined;
   createdAt: number;
   /** When it was last redriven: deadlines count from there. */
   openedAt?: number | undefined;
@@ -30,6 +35,8 @@ export interface TaskContext {
   /** The agent of the attempt under way, or of the last one. */
   agent?: string | undefined;
   token?: string | undefined;
+  /** When its limits were charged for the attempt. */
+  chargedAt?: number | undefined;
   startedAt?: number | undefined;
   progress?: number | undefined;
   note?: string | undefined;
@@ -90,6 +97,8 @@ export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
   const { traceparent } = context;
   const about = { kind: 'assign', task: event.self, type, token, ...(traceparent !== undefined && { traceparent }) };
   const deadline = event.at + startToCloseMs(context);
+  const claim = claimOf(context.demand);
+  const occupied = claim ? [event.self, watched ? 1 : 0, claim] : [event.self, watched ? 1 : 0];
   return [
     event.type === 'assign' && event.batch
       ? { kind: 'bundle', mailbox: agent, message: { ...about, attempt, deadline, parameters } }
@@ -103,7 +112,7 @@ export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
             parameters: JSON.stringify(parameters),
           },
         },
-    { kind: 'send', to: address('agent', agent), event: { type: 'occupy', tasks: [[event.self, watched ? 1 : 0]] } },
+    { kind: 'send', to: address('agent', agent), event: { type: 'occupy', tasks: [occupied] } as MachineEvent },
   ];
 }
 
@@ -127,5 +136,14 @@ export function letGo(context: TaskContext, event: TaskEvent): Effect[] {
     },
   ];
   if (!agentKnows.has(event.type)) effects.push(cancelMessage(context, event.self, 'revoked'));
+  if ((event.type === 'complete' || event.type === 'fail') && event.cost) effects.push(...corrections(context, event));
   return effects;
+}
+
+/** The agent says what the attempt really cost: only limits that the task named are corrected. */
+function corrections(context: TaskContext, event: TaskEvent & { cost?: Record<string, number> | undefined }): Effect[] {
+  const charged = context.demand?.limits ?? {};
+  return Object.entries(event.cost ?? {})
+    .filter(([name, units]) => Object.hasOwn(charged, name) && units !== charged[name])
+    .map(([name, units]) => correction(name, units - charged[name]!, context.chargedAt ?? event.at));
 }

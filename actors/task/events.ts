@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { limits } from '../../config/limits.ts';
 import { isName } from '../../runtime/protocol/ids.ts';
 import { exceedsBytes } from '../../runtime/protocol/json.ts';
+import { costSchema, demandShape } from './demand.ts';
 
 export const name = z
   .string()
@@ -51,6 +52,7 @@ export const submitSchema = z.strictObject({
   retry: retrySchema.partial().optional(),
   timeouts: timeoutsSchema.optional(),
   cancel_grace_ms: duration(0).optional().describe('How long an agent may take to obey a cancel; default 30000.'),
+  ...demandShape,
 });
 
 /** Input of the machine: the submit, and what the API adds. */
@@ -62,6 +64,8 @@ export const inputSchema = submitSchema.extend({
 const token = z.string().min(1).max(128);
 const reason = z.string().max(limits.reasonLengthMax);
 const attempt = { token, agent: z.string().max(limits.idLengthMax) };
+/** What the attempt really cost; the budget is corrected by it. */
+const cost = costSchema(0).optional();
 
 export const errorSchema = z.looseObject({
   message: z.string().max(limits.errorMessageLengthMax),
@@ -78,12 +82,13 @@ export const events = {
     progress: z.number().min(0).max(1).optional(),
     note: reason.optional(),
   }),
-  complete: z.strictObject({ type: z.literal('complete'), ...attempt, result: payload }),
+  complete: z.strictObject({ type: z.literal('complete'), ...attempt, result: payload, cost }),
   fail: z.strictObject({
     type: z.literal('fail'),
     ...attempt,
     error: errorSchema,
     retryable: z.boolean().default(true),
+    cost,
   }),
   release: z.strictObject({ type: z.literal('release'), ...attempt, reason: reason.optional() }),
   cancelled: z.strictObject({ type: z.literal('cancelled'), ...attempt }),

@@ -21,6 +21,7 @@ import {
   taskDefaults,
   type TaskContext,
 } from './attempt.ts';
+import { withDemand } from './demand.ts';
 import * as schemas from './events.ts';
 import type { RetryPolicy, TaskEvent, TaskInput } from './events.ts';
 
@@ -29,8 +30,15 @@ const base = setup({
   actions: {
     ...effectActions,
     enqueue: assign(({ event }) => ({ queuedAt: event.at })),
-    take: assign(({ event }) =>
-      event.type === 'assign' ? { agent: event.agent, token: event.token, attempt: event.attempt } : {},
+    take: assign(({ context, event }) =>
+      event.type === 'assign'
+        ? {
+            agent: event.agent,
+            token: event.token,
+            attempt: event.attempt,
+            ...(context.demand?.limits && { chargedAt: event.at }),
+          }
+        : {},
     ),
     begin: assign(({ event }) => ({ startedAt: event.at })),
     report: assign(({ event }) => {
@@ -147,6 +155,7 @@ export const taskMachine = base.createMachine({
     ...(input.timeouts !== undefined && { timeouts: input.timeouts }),
     ...(input.cancel_grace_ms !== undefined && { cancelGraceMs: input.cancel_grace_ms }),
     ...(input.traceparent !== undefined && { traceparent: input.traceparent }),
+    ...withDemand(input),
     createdAt: input.at,
     queuedAt: input.at,
     attempt: 0,

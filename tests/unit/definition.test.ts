@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createMachine, fromPromise, type AnyStateMachine } from 'xstate';
 import * as z from 'zod';
-import { createRegistry } from '../../actors/application.ts';
+import { builtInDefinitions, createRegistry } from '../../actors/application.ts';
 import { limits } from '../../config/limits.ts';
 import { loadDefinition, Registry, structuralHash, type Definition } from '../../runtime/core/definition.ts';
 import { chartOf } from '../../runtime/core/graph.ts';
@@ -99,7 +99,7 @@ describe('the structural hash', () => {
 
 test('the registry gives what it was given, and nothing else', () => {
   const registry = createRegistry([ovenDefinition]);
-  expect(registry.all().map(({ id }) => id)).toEqual(['task', 'agent', 'fleet', 'oven']);
+  expect(registry.all().map(({ id }) => id)).toEqual([...builtInDefinitions.map(({ id }) => id), 'oven']);
   for (const name of ['', 'toString', '__proto__', 'Task']) expect(registry.get(name)).toBeUndefined();
 });
 

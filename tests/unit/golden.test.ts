@@ -14,6 +14,9 @@ const addresses: Record<string, Address> = {
   task: 'task/t-3-golden',
   agent: 'agent/a-3-echo1',
   fleet: 'fleet/f-0-site',
+  queue: 'queue/q-3-echo',
+  limit: 'limit/l-0-tokens',
+  allotment: 'allotment/m-3-tokens',
 };
 
 const files = readdirSync(folder)
