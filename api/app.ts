@@ -7,6 +7,7 @@ import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
 import { openApiDocument } from './openapi.ts';
 import { methodsOf } from './routes.ts';
+import { limitRefusals, limitRequests } from './ratelimit.ts';
 import { setAsideRoutes, statusRoute } from './operations.ts';
 import { Problem, problemHandler } from './problem.ts';
 import { taskRoutes } from './tasks.ts';
@@ -55,8 +56,15 @@ export function createApp(context: ApiContext): Express {
   const withToken = authenticate(context.auth);
   app.use((request, response, next) => {
     if (withTicket(request)) next();
-    else void withToken(request, response, next);
+    else
+      void withToken(request, response, (refusal?: unknown) => {
+        if (refusal === undefined) next();
+        else if (refusal instanceof Problem && refusal.code === 'not-authenticated')
+          limitRefusals(context.rateLimits, request, response, refusal, next).catch(next);
+        else next(refusal);
+      });
   });
+  app.use(limitRequests(context.rateLimits));
   app.get('/metrics', allow('read'), async (_request, response) => {
     response.type(context.metrics.contentType).send(await context.metrics.render());
   });

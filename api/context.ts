@@ -12,6 +12,7 @@ import type { ReadModel } from '../runtime/readmodel.ts';
 import type { AuthSettings } from './auth.ts';
 import type { Commands } from './commands.ts';
 import type { Follower } from './follower.ts';
+import type { RateLimitSettings } from './ratelimit.ts';
 import type { Layouts } from './visualiser/layout.ts';
 
 export interface SiteSettings {
@@ -38,6 +39,7 @@ export interface Health {
 export interface ApiContext {
   site: SiteSettings;
   auth: AuthSettings;
+  rateLimits: RateLimitSettings;
   gateway: CommandGateway;
   journals: JournalReader;
   commands: Commands;

@@ -31,7 +31,8 @@ function operation(
   name: string,
   { summary, scope, parameters, body, optionalBody, answers, problems = [] }: Operation,
 ): object {
-  const always: ProblemCode[] = scope === undefined ? [] : ['not-authenticated', 'not-allowed', 'unavailable'];
+  const always: ProblemCode[] =
+    scope === undefined ? [] : ['not-authenticated', 'not-allowed', 'rate-limited', 'unavailable'];
   return {
     operationId: name
       .replaceAll(/[^a-z]+([a-z])/gi, (_, letter: string) => letter.toUpperCase())

@@ -24,6 +24,7 @@ export const problemCodes = {
   'uri-too-long': [414, 'The address is too long'],
   'unsupported-media-type': [415, 'The body has a type that is not taken'],
   'idempotency-mismatch': [422, 'The Idempotency-Key was used with another body'],
+  'rate-limited': [429, 'This is more than is allowed in a minute'],
   'too-many-streams': [429, 'Too many event streams are open'],
   'headers-too-large': [431, 'The headers are too large'],
   'internal-error': [500, 'This is a defect of the server'],

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { limits } from './limits.ts';
 
 const port = z.int().min(0).max(65_535);
+const perMinute = z.int().min(0).max(1_000_000_000);
 const host = z.string().min(1).max(253);
 const file = z.string().min(1).max(4_096);
 // The messages never quote the address: it may hold a password.
@@ -176,6 +177,21 @@ export const configSchema = z.strictObject({
         message: 'RS256 and ES256 need one of public_key_file, jwks_file and jwks_url; HS256 takes none of them',
       },
     )
+    .prefault({}),
+  rate_limits: z
+    .strictObject({
+      subject_per_minute: perMinute
+        .default(60_000)
+        .describe('Requests of one subject of tokens, on all processes together; 0: no limit.'),
+      address_per_minute: perMinute
+        .default(120_000)
+        .describe(
+          'Requests from one address (IPv6: a /64); 0: no limit. All that come through a proxy share its address.',
+        ),
+      refusals_per_minute: perMinute
+        .default(600)
+        .describe('Refused tokens from one address, until even the reason is refused; valid ones pass. 0: no limit.'),
+    })
     .prefault({}),
   data: z
     .strictObject({

@@ -105,6 +105,19 @@ export interface CommandGateway {
   setAside(shard: number, after: Position, count: number): Promise<({ id: Position } & SetAside)[]>;
 }
 
+/** What is left of a budget after one more use. */
+export interface Taking {
+  allowed: boolean;
+  remaining: number;
+  /** Until the budget begins anew. */
+  resetMs: number;
+}
+
+/** Budgets that the processes of a site share. It never says no because a store is away. */
+export interface RateLimiter {
+  take(budget: string, key: string, perMinute: number): Promise<Taking>;
+}
+
 /** Outcomes of commands, for the process that asked under the name `recipient`. */
 export interface ReplyReader {
   /** Replies after the given positions; waits up to `blockMs` when there are none. */

@@ -13,6 +13,7 @@ import { Commands } from '../api/commands.ts';
 import type { SiteSettings } from '../api/context.ts';
 import { Follower } from '../api/follower.ts';
 import type { TokenKeys } from '../api/keys.ts';
+import type { RateLimits } from '../api/ratelimit.ts';
 import { Revocations } from '../api/revocation.ts';
 import { HttpServer } from '../api/server.ts';
 import { Layouts } from '../api/visualiser/layout.ts';
@@ -32,6 +33,7 @@ import { RedisGateway } from '../runtime/redis/gateway.ts';
 import { RedisInspection, type Finding } from '../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../runtime/redis/journal.ts';
 import { RedisMembership } from '../runtime/redis/membership.ts';
+import { RedisRateLimiter } from '../runtime/redis/ratelimiter.ts';
 import { RedisShardStore } from '../runtime/redis/shardstore.ts';
 import { createMetrics } from '../runtime/telemetry/metrics.ts';
 import type { Servers } from './servers.ts';
@@ -163,7 +165,13 @@ export async function compose({ config, servers, keys, revokedFile, version, log
       siteSettings.maxAgents = next.max_agents;
       siteSettings.taskTimeoutMs = next.task_timeout * 1000;
     });
+    const limiter = new RedisRateLimiter(adapters);
+    stops.push(() => limiter.close());
+    await limiter.ready();
+    const rateLimits = { limiter, limits: rateLimitsOf(config) };
+    reloads.push((next) => void Object.assign(rateLimits.limits, rateLimitsOf(next)));
     const app = createApp({
+      rateLimits,
       site: siteSettings,
       auth: {
         keys,
@@ -284,6 +292,14 @@ function attachProjector(projectors: Map<number, Projector>, projector: Projecto
       await projector.stop();
     },
     kick: () => projector.kick(),
+  };
+}
+
+function rateLimitsOf({ rate_limits: set }: Config): RateLimits {
+  return {
+    subjectPerMinute: set.subject_per_minute,
+    addressPerMinute: set.address_per_minute,
+    refusedTokensPerMinute: set.refusals_per_minute,
   };
 }
 

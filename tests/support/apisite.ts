@@ -9,6 +9,7 @@ import { Follower } from '../../api/follower.ts';
 import { secretKeys } from '../../api/keys.ts';
 import { HttpServer } from '../../api/server.ts';
 import { Layouts } from '../../api/visualiser/layout.ts';
+import type { RateLimits } from '../../api/ratelimit.ts';
 import { mintToken, type Scope } from '../../api/token.ts';
 import { createRegistry } from '../../actors/application.ts';
 import { Catalogue } from '../../runtime/core/catalogue.ts';
@@ -23,6 +24,7 @@ import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
 import { PostgresReadModel } from '../../runtime/postgres/readmodel.ts';
 import { RedisInspection } from '../../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
+import { RedisRateLimiter } from '../../runtime/redis/ratelimiter.ts';
 import { createDatabase, useRedis } from './servers.ts';
 import { MemoryLog, startSite, type Site } from './site.ts';
 
@@ -66,6 +68,8 @@ export interface ApiSiteOptions {
   shards?: number;
   maxAgents?: number;
   requestTimeoutMs?: number;
+  /** Default: none, so that tests may ask as often as they like. */
+  rateLimits?: RateLimits;
   /** Beside those of the product. */
   definitions?: readonly Definition[];
 }
@@ -75,6 +79,7 @@ export async function startApi({
   shards = 2,
   maxAgents = 10,
   requestTimeoutMs = 30_000,
+  rateLimits = { subjectPerMinute: 0, addressPerMinute: 0, refusedTokensPerMinute: 0 },
   definitions = [],
 }: ApiSiteOptions = {}): Promise<ApiSite> {
   const url = redisUrl ?? (await useRedis()).url;
@@ -101,7 +106,10 @@ export async function startApi({
   const layouts = new Layouts();
   const revoked = new Set<string>();
   let ready = true;
+  const limiter = new RedisRateLimiter({ redis: { url, name: 'api' }, space, system, log });
+  await limiter.ready();
   const context: ApiContext = {
+    rateLimits: { limiter, limits: rateLimits },
     site: {
       name: 'primary',
       version: '1.2.3',
@@ -203,6 +211,7 @@ export async function startApi({
       await commands.stop();
       await site.stop();
       journals.close();
+      limiter.close();
       inspection.close();
       await layouts.stop();
       // Its database goes with the run.
