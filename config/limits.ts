@@ -83,6 +83,8 @@ export const limits = {
   pendingSweepEveryMs: 5_000,
   janitorEveryMs: 5_000,
   relayRetryMs: 1_000,
+  /** How often a shard looks whether a key that another program overwrote is in order again. */
+  damagedRetryMs: 1_000,
   projectorRetryMs: 1_000,
   /** How often a projector looks without having been told. */
   projectorIdleMs: 1_000,

@@ -61,8 +61,11 @@ export type CommitOutcome =
   | { outcome: 'stale'; epoch: number }
   /** The sequence is not the next one: a commit in between is missing. */
   | { outcome: 'gap'; expected: number }
-  /** The store holds something that is no shard (a key of another type, a vanished stream): nothing was written. */
-  | { outcome: 'damaged'; detail: string };
+  /**
+   * The store holds something that is no shard, a key of another type for example: nothing was written. `whole` where every
+   * commit needs the key; otherwise it belongs to one mailbox or one reader of replies.
+   */
+  | { outcome: 'damaged'; detail: string; whole: boolean };
 
 /** The durable state of one shard, written by its owner only (R5, R7). */
 export interface ShardStore {

@@ -9,6 +9,7 @@ import { limits } from '../../config/limits.ts';
 import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { address, parseAddress, type Address } from '../protocol/ids.ts';
+import { exceedsBytes, utf8Bytes } from '../protocol/json.ts';
 import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
 import {
   emptyCommit,
@@ -64,7 +65,7 @@ export interface Decided {
 export class Unstorable extends Error {
   readonly address: Address;
   constructor(where: Address, bytes: number) {
-    super(`the snapshot of ${where} has ${bytes} characters, ${limits.snapshotBytesMax} are allowed`);
+    super(`the snapshot of ${where} has ${bytes} bytes, ${limits.snapshotBytesMax} are allowed`);
     this.name = 'Unstorable';
     this.address = where;
   }
@@ -412,7 +413,7 @@ class Batch {
       const actor = actors.get(address);
       invariant(actor != null, 'R7', () => `${address} was decided but is not loaded`);
       const text = freeze(actor);
-      if (text.length > limits.snapshotBytesMax) throw new Unstorable(address, text.length);
+      if (exceedsBytes(text, limits.snapshotBytesMax)) throw new Unstorable(address, utf8Bytes(text));
       this.#commit.snapshots.set(address, text);
       if (isDone(actor)) settled.push(address);
     }

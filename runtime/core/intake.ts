@@ -10,7 +10,7 @@ import { limits } from '../../config/limits.ts';
 import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import { isPosition, type Position } from '../protocol/journal.ts';
-import { isObject, parseJson, storageProblem } from '../protocol/json.ts';
+import { isObject, parseJson, storageProblem, utf8Bytes } from '../protocol/json.ts';
 import type { Application, Entry, ReportProblem, SetAside } from './decision.ts';
 
 export interface Intake {
@@ -39,15 +39,24 @@ export function fieldsOf(entry: Entry): Map<string, string> {
   return fields;
 }
 
-export function intake(entry: Entry, application: Application): Intake {
+/** The size of the fields as UTF-8 where it is beyond the bound; they are not looked through where their length answers that. */
+function bytesBeyond(fields: readonly string[], bytesMax: number): number | undefined {
+  let length = 0;
+  for (const field of fields) length += field.length;
+  if (length * 3 <= bytesMax) return undefined;
   let bytes = 0;
-  for (const field of entry.fields) bytes += field.length;
+  for (const field of fields) bytes += utf8Bytes(field);
+  return bytes > bytesMax ? bytes : undefined;
+}
+
+export function intake(entry: Entry, application: Application): Intake {
+  const bytes = bytesBeyond(entry.fields, limits.entryBytesMax);
   // Its beginning says what it was; the whole would only grow what is kept.
-  if (bytes > limits.entryBytesMax)
+  if (bytes !== undefined)
     return problem(
       beginningOf(entry),
       'too-large',
-      `the entry has ${bytes} characters, ${limits.entryBytesMax} are allowed`,
+      `the entry has ${bytes} bytes, ${limits.entryBytesMax} are allowed`,
     );
   if (entry.source === 'commands') return commands(entry);
   const { envelopes, problems } = application.report(entry.source.outbox, entry);

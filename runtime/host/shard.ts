@@ -8,6 +8,7 @@
  */
 import { decide, type Decided, type World } from '../core/batch.ts';
 import type { Commit, LaneStatus } from '../ports.ts';
+import { limits } from '../../config/limits.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Address } from '../protocol/ids.ts';
 import { describe } from './describe.ts';
@@ -103,6 +104,13 @@ export class Shard {
         if (error instanceof Unavailable) {
           log.warn({ shard: this.id, error: error.message }, 'store away, waiting');
           reading.again();
+        } else if (error instanceof CommitFailed && error.cause instanceof Damaged) {
+          log.error(
+            { shard: this.id, damage: error.message },
+            'the shard stands still: another program wrote to its keys. Remove or rename the key, and it goes on by itself',
+          );
+          world = undefined;
+          await system.sleep(limits.damagedRetryMs, this.#wake.signal);
         } else {
           log.error({ shard: this.id, error: describe(error) }, 'batch failed, deciding its entries one by one');
           const cause = error instanceof CommitFailed ? error : { suspect: reading.suspect, cause: error };
@@ -205,7 +213,7 @@ export class Shard {
           case 'gap':
             throw new Error(`commit ${sequence} came where ${outcome.expected} was expected`);
           case 'damaged':
-            throw new Error(`the store is damaged: ${outcome.detail}`);
+            throw outcome.whole ? new Damaged(outcome.detail) : new Error(`the store is damaged: ${outcome.detail}`);
         }
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error;
@@ -258,6 +266,14 @@ export class Shard {
     this.#tenure.retaken(outcome.lease, sentAtMs);
     this.#sequence = 0;
     this.#inDoubt = false;
+  }
+}
+
+/** The store refuses every batch, whatever is in it: nothing is set aside for that. */
+class Damaged extends Error {
+  constructor(detail: string) {
+    super(detail);
+    this.name = 'Damaged';
   }
 }
 

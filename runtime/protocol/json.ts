@@ -15,16 +15,20 @@ export function parseJson(text: string): { ok: true; value: unknown } | { ok: fa
   }
 }
 
-/** Size of a text as UTF-8, in bytes, without encoding it when it is surely below the bound. */
-export function exceedsBytes(text: string, bytesMax: number): boolean {
-  if (text.length > bytesMax) return true;
-  if (text.length * 3 <= bytesMax) return false;
+/** Size of a text as UTF-8, in bytes. */
+export function utf8Bytes(text: string): number {
   let bytes = 0;
   for (let index = 0; index < text.length; index++) {
     const unit = text.charCodeAt(index);
     bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : unit >= 0xd800 && unit <= 0xdfff ? 2 : 3;
   }
-  return bytes > bytesMax;
+  return bytes;
+}
+
+/** Whether a text is larger as UTF-8; it is not looked through where its length answers that. */
+export function exceedsBytes(text: string, bytesMax: number): boolean {
+  if (text.length > bytesMax) return true;
+  return text.length * 3 > bytesMax && utf8Bytes(text) > bytesMax;
 }
 
 export interface JsonBounds {

@@ -108,7 +108,7 @@ local operations = {
 -- ARGV epoch, sequence, place of the journal in KEYS (0: no record), operations, then the long texts in order
 --      operations: a JSON array, in it per operation: name, place of key, count of arguments, arguments (a long text as 0)
 -- Returns {'committed', journal id} | {'repeated', journal id} | {'stale', epoch} | {'gap', expected sequence} |
---         {'damaged', what}; only 'committed' writes.
+--         {'damaged', what, key if it is about one}; only 'committed' writes.
 local function commit(keys, argv)
   local held = redis.call('HMGET', keys[1], 'epoch', 'sequence', 'journal')
   if held[1] ~= argv[1] then
@@ -137,7 +137,7 @@ local function commit(keys, argv)
     if expected and checked[key] ~= expected then
       local kind = redis.call('TYPE', key)['ok']
       if kind ~= 'none' and kind ~= expected then
-        return { 'damaged', key .. ' is a ' .. kind .. ', not a ' .. expected }
+        return { 'damaged', key .. ' is a ' .. kind .. ', not a ' .. expected, key }
       end
       checked[key] = expected
     end

@@ -182,9 +182,9 @@ export class RedisShardStore implements ShardStore {
 
   async commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome> {
     const { keys, args } = encodeCommit(this.#space, lease.shard, lease.epoch, sequence, commit);
-    const [outcome, detail] = (await this.#shared.run((client) =>
+    const [outcome, detail, key] = (await this.#shared.run((client) =>
       client.fcall(functionName('commit'), keys.length, ...keys, ...args),
-    )) as [string, string | number];
+    )) as [string, string | number, string | undefined];
     switch (outcome) {
       case 'committed':
       case 'repeated':
@@ -194,7 +194,11 @@ export class RedisShardStore implements ShardStore {
       case 'gap':
         return { outcome: 'gap', expected: Number(detail) };
       default:
-        return { outcome: 'damaged', detail: String(detail) };
+        return {
+          outcome: 'damaged',
+          detail: String(detail),
+          whole: Object.values({ ...this.#space.shard(lease.shard) }).includes(key ?? ''),
+        };
     }
   }
 

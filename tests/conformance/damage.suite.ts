@@ -18,6 +18,7 @@ export function damageSuite(bed: () => RedisBed): void {
       expect(await store.commit(lease, 1, wholeCommit(shard, shard + 1))).toEqual({
         outcome: 'damaged',
         detail: expect.stringContaining(`${space.shard(shard)[part]} is a string`) as string,
+        whole: true,
       });
       expect(await contents()).toEqual(before);
       await redis.del(space.shard(shard)[part]);
@@ -31,7 +32,10 @@ export function damageSuite(bed: () => RedisBed): void {
       for (const key of [space.inbox(shard, agent), space.outbox(shard, agent), space.replies(shard, 'api')]) {
         await redis.set(key, 'foreign');
         const before = await contents();
-        expect(await store.commit(lease, 1, wholeCommit(shard, shard + 1))).toMatchObject({ outcome: 'damaged' });
+        expect(await store.commit(lease, 1, wholeCommit(shard, shard + 1))).toMatchObject({
+          outcome: 'damaged',
+          whole: false,
+        });
         expect(await contents()).toEqual(before);
         await redis.del(key);
       }

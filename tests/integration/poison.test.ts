@@ -386,6 +386,26 @@ describe('R10: a machine that misbehaves', () => {
   });
 });
 
+test('a key of the shard that another program overwrote stops the shard, sets nothing aside, and is mended by hand', async () => {
+  const known = (await setAside()).length;
+  const { journal } = site.space.shard(shard);
+  await site.redis.rename(journal, `${journal}:kept`);
+  await site.redis.set(journal, 'foreign');
+  const address: Address = `task/t-${shard}-still`;
+  await site.send({ id: 'still', to: address, input: { type: 'echo', parameters: {} } });
+  await eventually(
+    () =>
+      Promise.resolve(
+        site.log.lines.find(({ fields }) => 'damage' in fields && String(fields.damage).includes(journal)),
+      ),
+    'the log names the key',
+  );
+  expect(await setAside()).toHaveLength(known);
+  await site.redis.rename(`${journal}:kept`, journal);
+  await site.until(address, (view) => taskStatus(view.state) === 'succeeded', 20_000);
+  expect(await setAside()).toHaveLength(known);
+});
+
 const snapshots: [name: string, text: string][] = [
   ['of an unknown version', '{"version":"9-ffffffff","revision":4,"since":1,"state":"idle","context":{"count":4}}'],
   ['that is not JSON', '{"version":'],
