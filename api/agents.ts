@@ -1,9 +1,11 @@
 /** Routes of agents: registration, lists, and the operators' events. */
 import { Router, type Request } from 'express';
 import * as z from 'zod';
+import { grantOf } from '../actors/agent/access.ts';
 import { registerSchema } from '../actors/agent/events.ts';
 import { agentStatus, type AgentStatus } from '../actors/agent/status.ts';
 import { limits } from '../config/limits.ts';
+import { addressFor, passwordFor, userOf } from '../runtime/protocol/credential.ts';
 import type { Command } from '../runtime/protocol/envelope.ts';
 import { address, isId, makeId, shardOfLane } from '../runtime/protocol/ids.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
@@ -53,10 +55,11 @@ export function agentRoutes(context: ApiContext): Router {
         remedy: 'retire one, or raise [orchestrator] max_agents',
         state: view.state,
       });
+    const redisUrl = await accountOf(context, id, shard, view);
     response
       .status(201)
       .location(`/api/v1/agents/${id}`)
-      .json(registrationOf(context, id, shard, view));
+      .json(registrationOf(context, id, shard, view, redisUrl));
   });
 
   router.get('/', allow('read'), async (request, response) => {
@@ -130,13 +133,31 @@ async function admitted(context: ApiContext, shard: number, register: Command, i
   } finally {
     unwatch();
   }
-  throw new Problem('unavailable', 'the registration is under way, but was not admitted in time', {
-    remedy: 'register again under the same id',
-    retryAfterSeconds: 1,
-  });
+  throw notInTime('the registration is under way, but was not admitted in time');
 }
 
-function registrationOf(context: ApiContext, id: string, shard: number, view: ActorView): object {
+/**
+ * The address of Redis for this agent: with a user of its own, which the owner of the shard makes after the commit.
+ * @throws Problem 503 when it does not stand in time: asking again is safe
+ */
+async function accountOf(context: ApiContext, id: string, shard: number, view: ActorView): Promise<string> {
+  const { users, site, system } = context;
+  if (!users) return site.agentRedisUrl;
+  const grant = grantOf(view, system.now());
+  if (grant === undefined) throw notInTime('the agent went while it was registered');
+  const end = system.monotonicMs() + limits.replyWaitMs;
+  while (!(await users.stands(shard, id, grant))) {
+    if (system.monotonicMs() > end) throw notInTime('its account with Redis was not made in time');
+    await system.sleep(limits.accountPollMs);
+  }
+  return addressFor(site.agentRedisUrl, userOf(site.keyPrefix, id), passwordFor(site.agentSecret, 'redis', id, grant));
+}
+
+function notInTime(detail: string): Problem {
+  return new Problem('unavailable', detail, { remedy: 'register again under the same id', retryAfterSeconds: 1 });
+}
+
+function registrationOf(context: ApiContext, id: string, shard: number, view: ActorView, redisUrl: string): object {
   const keys = keyspace(context.site.keyPrefix);
   return {
     id,
@@ -146,7 +167,7 @@ function registrationOf(context: ApiContext, id: string, shard: number, view: Ac
     slots: view.context['slots'],
     heartbeat_interval_ms: heartbeatIntervalMs,
     redis: {
-      url: context.site.agentRedisUrl,
+      url: redisUrl,
       group: agentGroup,
       inbox: keys.inbox(shard, id),
       outbox: keys.outbox(shard, id),

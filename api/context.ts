@@ -6,6 +6,7 @@ import type {
   LaneStatus,
   JournalReader,
   Machines,
+  MailboxUsers,
   StreamStatus,
 } from '../runtime/ports.ts';
 import type { ReadModel } from '../runtime/readmodel.ts';
@@ -23,6 +24,8 @@ export interface SiteSettings {
   taskTimeoutMs: number;
   /** Address of Redis that agents are told. */
   agentRedisUrl: string;
+  /** What the passwords of agents follow from. */
+  agentSecret: string;
   keyPrefix: string;
 }
 
@@ -41,6 +44,8 @@ export interface ApiContext {
   auth: AuthSettings;
   rateLimits: RateLimitSettings;
   gateway: CommandGateway;
+  /** Undefined where all agents share the account of `agentRedisUrl`. */
+  users: MailboxUsers | undefined;
   journals: JournalReader;
   commands: Commands;
   follower: Follower;

@@ -105,6 +105,17 @@ export const limits = {
   followRetryMs: 200,
   /** How long the API waits for the outcome of a command before it answers 202. */
   replyWaitMs: 3_000,
+  /** How often a registration looks whether its account with Redis stands. */
+  accountPollMs: 10,
+  /** How often the mailboxes of a shard are looked at, and what makes one that cannot be trusted. */
+  mailboxWatchEveryMs: 5_000,
+  /** How far an entry id may be ahead of the clock of Redis: a clock may have been set back. */
+  outboxFutureMs: 3_600_000,
+  /** Reports that wait unread, and messages that their agent leaves unread. */
+  outboxEntriesMax: 250_000,
+  inboxEntriesMax: 100_000,
+  /** Entries of one agent that had to be set aside within a minute. */
+  badEntriesPerMinuteMax: 1_000,
   /** Longest `Prefer: wait`, in seconds. */
   preferWaitSecondsMax: 60,
   /** Task types with metric series of their own; further ones share the series `other`. */

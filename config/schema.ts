@@ -117,6 +117,17 @@ export const configSchema = z.strictObject({
     .strictObject({
       url: redisUrl.optional().describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
       agent_url: redisUrl.optional().describe('Address that agents are told; default: the same.'),
+      manage_acl: z
+        .boolean()
+        .optional()
+        .describe(
+          'Each agent gets a Redis user of its own; default: true with the embedded Redis, false with another.',
+        ),
+      agent_secret_file: file
+        .optional()
+        .describe(
+          'File with the secret from which passwords of agents follow; default: agent-secret in the data directory.',
+        ),
       prefix: z
         .string()
         .max(64)

@@ -4,7 +4,7 @@
  */
 import type { Commit, DecisionTelemetry, Entry, SetAside } from './core/decision.ts';
 import type { Taken } from './core/taken.ts';
-import type { Command, Outcome } from './protocol/envelope.ts';
+import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';
 import type { JournalEntry, Position } from './protocol/journal.ts';
 
@@ -91,6 +91,42 @@ export interface ShardStore {
   removeOutbound(shard: number, ids: readonly Position[]): Promise<void>;
   /** The janitor's side: trims journal, inboxes and replies below what their readers have. */
   tidy(lease: Lease, mailboxes: readonly string[]): Promise<{ journalTrimmed: number; inboxTrimmed: number }>;
+}
+
+/** One outbox and its inbox, as they stand. */
+export interface MailboxState {
+  /** Milliseconds of the newest entry id, and of the server's clock. */
+  lastMs: number;
+  nowMs: number;
+  /** Entries ever appended to the outbox. */
+  added: number;
+  /** Entries that vanished before they were read; undefined where the server cannot tell. */
+  vanished: number | undefined;
+  unread: number;
+  /** Messages that wait in the inbox. */
+  inbox: number;
+}
+
+/** The mailboxes of a shard, looked at beside its loop. */
+export interface MailboxStore {
+  mailboxes(shard: number): Promise<string[]>;
+  /** In the order of the mailboxes; undefined where an outbox is missing or no stream. */
+  inspect(shard: number, mailboxes: readonly string[]): Promise<(MailboxState | undefined)[]>;
+  snapshots(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>>;
+  /** Appends an envelope of the host to the commands of the shard. */
+  tell(shard: number, envelope: Envelope): Promise<void>;
+}
+
+/** A user of its own for each mailbox, who can read its inbox and append to its outbox, and nothing else. */
+export interface MailboxUsers {
+  /** Mailboxes of the shard that have a user. */
+  list(shard: number): Promise<string[]>;
+  /** Whether the user stands with the password of this grant. */
+  stands(shard: number, mailbox: string, grant: string): Promise<boolean>;
+  /** Makes the user, or gives it the password of this grant and cuts whoever came with another. Idempotent. */
+  grant(shard: number, mailbox: string, grant: string): Promise<void>;
+  /** Takes the user away and cuts its connections. Idempotent. */
+  revoke(shard: number, mailbox: string): Promise<void>;
 }
 
 /** What a process needs to know of the others, to spread the shards. */

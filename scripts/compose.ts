@@ -3,6 +3,7 @@
  * only place that knows all of them.
  */
 import { hostname } from 'node:os';
+import { grantOf, ownerOf, quarantineOf } from '../actors/agent/access.ts';
 import { agentProjection } from '../actors/agent/projection.ts';
 import { agentStatus } from '../actors/agent/status.ts';
 import { application, createRegistry } from '../actors/application.ts';
@@ -19,8 +20,10 @@ import { HttpServer } from '../api/server.ts';
 import { Layouts } from '../api/visualiser/layout.ts';
 import type { Config } from '../config/schema.ts';
 import { Catalogue } from '../runtime/core/catalogue.ts';
+import { MailboxAccess } from '../runtime/host/mailboxaccess.ts';
+import { OutboxWatch } from '../runtime/host/outboxwatch.ts';
 import { Projector, projectorReader } from '../runtime/host/projector.ts';
-import { Supervisor } from '../runtime/host/supervisor.ts';
+import { Supervisor, type Attached } from '../runtime/host/supervisor.ts';
 import { createSystem } from '../runtime/host/system.ts';
 import type { Log, Service } from '../runtime/ports.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
@@ -32,9 +35,11 @@ import { PostgresReadModel } from '../runtime/postgres/readmodel.ts';
 import { RedisGateway } from '../runtime/redis/gateway.ts';
 import { RedisInspection, type Finding } from '../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../runtime/redis/journal.ts';
+import { RedisMailboxes } from '../runtime/redis/mailboxes.ts';
 import { RedisMembership } from '../runtime/redis/membership.ts';
 import { RedisRateLimiter } from '../runtime/redis/ratelimiter.ts';
 import { RedisShardStore } from '../runtime/redis/shardstore.ts';
+import { RedisUsers } from '../runtime/redis/users.ts';
 import { createMetrics } from '../runtime/telemetry/metrics.ts';
 import type { Servers } from './servers.ts';
 import { Transport } from './transport.ts';
@@ -59,12 +64,22 @@ export interface ComposeSettings {
   servers: Servers;
   /** What verifies tokens. */
   keys: TokenKeys;
+  /** What the passwords of agents follow from. */
+  agentSecret: string;
   revokedFile: string;
   version: string;
   log: Log;
 }
 
-export async function compose({ config, servers, keys, revokedFile, version, log }: ComposeSettings): Promise<Process> {
+export async function compose({
+  config,
+  servers,
+  keys,
+  agentSecret,
+  revokedFile,
+  version,
+  log,
+}: ComposeSettings): Promise<Process> {
   const { shards, site } = config.orchestrator;
   const has = (role: 'api' | 'runtime'): boolean => config.orchestrator.roles.includes(role);
   const system = createSystem();
@@ -88,6 +103,16 @@ export async function compose({ config, servers, keys, revokedFile, version, log
   const findings = await inspection.findings();
   for (const { setting, value, consequence, remedy } of findings)
     log.warn({ setting, value, consequence, remedy }, 'a Redis setting weakens what is promised');
+
+  const mailboxes = new RedisMailboxes(adapters);
+  const users =
+    (config.redis.manage_acl ?? config.redis.url === undefined)
+      ? new RedisUsers({ ...adapters, secret: agentSecret })
+      : undefined;
+  stops.push(
+    () => mailboxes.close(),
+    () => users?.close(),
+  );
 
   const projectors = new Map<number, Projector>();
   const journals = new RedisJournalReader(adapters);
@@ -135,6 +160,8 @@ export async function compose({ config, servers, keys, revokedFile, version, log
       owner,
       attach: (shard) => [
         attachProjector(projectors, new Projector({ shard, journals, store: projection, system, log })),
+        new OutboxWatch({ shard, store: mailboxes, system, log, quarantine: quarantineOf }),
+        ...(users ? [new MailboxAccess({ shard, store: mailboxes, users, system, log, ownerOf, grantOf })] : []),
       ],
     });
     const running = supervisor;
@@ -159,6 +186,7 @@ export async function compose({ config, servers, keys, revokedFile, version, log
       maxAgents: config.orchestrator.max_agents,
       taskTimeoutMs: config.orchestrator.task_timeout * 1000,
       agentRedisUrl: config.redis.agent_url ?? servers.redisUrl,
+      agentSecret,
       keyPrefix: config.redis.prefix,
     };
     reloads.push(({ orchestrator: next }) => {
@@ -181,6 +209,7 @@ export async function compose({ config, servers, keys, revokedFile, version, log
         now: () => system.now(),
       },
       gateway,
+      users,
       journals,
       commands,
       follower,
@@ -281,7 +310,7 @@ async function stopAll(stops: (() => Promise<void> | void)[]): Promise<void> {
   for (const stop of stops.splice(0).reverse()) await stop();
 }
 
-function attachProjector(projectors: Map<number, Projector>, projector: Projector): Service & { kick: () => void } {
+function attachProjector(projectors: Map<number, Projector>, projector: Projector): Attached {
   return {
     start: async () => {
       projectors.set(projector.shard, projector);

@@ -7,7 +7,7 @@ import { compose } from './compose.ts';
 import { projectRoot } from './root.ts';
 import { startServers } from './servers.ts';
 import { Reload } from './reload.ts';
-import { dataDirectory, readSettings, revokedFile, tokenKeys } from './settings.ts';
+import { agentSecret, dataDirectory, readSettings, revokedFile, tokenKeys } from './settings.ts';
 import { feedWatchdog, serviceManager } from './systemd.ts';
 
 const usage = `Usage: npm start [-- OPTIONS]
@@ -50,6 +50,7 @@ async function main(): Promise<number> {
       config,
       servers,
       keys: tokenKeys(config, { log, monotonicMs: () => performance.now() }),
+      agentSecret: agentSecret(config),
       revokedFile: revokedFile(config),
       version,
       log,

@@ -46,3 +46,8 @@ export function tokenKeys(config: Config, watch: { log: Log; monotonicMs: () => 
 export function revokedFile(config: Config): string {
   return config.auth.revoked_file ?? join(dataDirectory(config), 'revoked');
 }
+
+/** What the passwords of agents follow from: configured, or made in the data directory at the first start. */
+export function agentSecret(config: Config): string {
+  return ensureSecret(config.redis.agent_secret_file ?? join(dataDirectory(config), 'agent-secret'));
+}

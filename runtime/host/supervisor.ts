@@ -4,13 +4,16 @@
  * in Redis decides, and its epoch refuses whoever is late (R5).
  */
 import { limits } from '../../config/limits.ts';
-import type { LaneStatus, Membership, Service, ShardStore } from '../ports.ts';
+import type { Commit, LaneStatus, Membership, Service, ShardStore } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import { hash32 } from '../protocol/ids.ts';
 import { Relay } from './relay.ts';
 import { Shard } from './shard.ts';
 import type { ShardSettings } from './shardsettings.ts';
 import { Tenure } from './tenure.ts';
+
+/** A service of a shard; `kick` tells it what became true, after each commit with news for it. */
+export type Attached = Service & { kick?: (commit: Commit) => void };
 
 export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
   store: ShardStore;
@@ -19,7 +22,7 @@ export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
   /** Name of this process start; never used again by another. */
   owner: string;
   /** Services that run for a shard while it is held, such as its projector. */
-  attach: (shard: number) => (Service & { kick?: () => void })[];
+  attach: (shard: number) => Attached[];
   /** Default: the limits of the same names. */
   leaseTtlMs?: number;
   memberTtlMs?: number;
@@ -30,7 +33,7 @@ interface Held {
   tenure: Tenure;
   shard: Shard;
   relay: Relay;
-  attached: (Service & { kick?: () => void })[];
+  attached: Attached[];
   running: Promise<void>;
   tidyAtMs: number;
 }
@@ -165,7 +168,8 @@ export class Supervisor implements Service {
         ...this.#settings,
         committed: (_shard, commit) => {
           if (commit.outbound.length > 0) relay.kick();
-          if (commit.journal !== undefined) for (const service of attached) service.kick?.();
+          if (commit.journal !== undefined || commit.setAside.length > 0)
+            for (const service of attached) service.kick?.(commit);
         },
       },
       tenure,

@@ -27,7 +27,9 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
   for (const [target, number] of commit.sent) record.sent.set(target, number);
   for (const [source, taken] of commit.relayed) record.relayed.set(source, taken);
   world.find(keys.setAside)?.delete(commit.redriven);
-  for (const [key, fields] of appends) world.append(key, fields);
+  const inboxes = new Set([...commit.posts.keys()].map((mailbox) => world.space.inbox(shard, mailbox)));
+  // A message for a mailbox that was closed is for nobody.
+  for (const [key, fields] of appends) if (!inboxes.has(key) || world.find(key)) world.append(key, fields);
   const journal = commit.journal === undefined ? undefined : world.append(keys.journal, ['entry', commit.journal]);
   for (const [key, fields] of replies) {
     world.append(key, fields);

@@ -93,7 +93,7 @@ export function encodeCommit(
     for (const message of messages) {
       const fields: string[] = [];
       for (const field in message) fields.push(field, message[field]!);
-      encoder.add('xadd', inbox, fields);
+      encoder.add('post', inbox, fields);
     }
   }
   for (const { shard: target, number, envelope } of commit.outbound)

@@ -85,6 +85,8 @@ local operations = {
   hdel = { 'hash', function(key, args, from, to) redis.call('HDEL', key, unpack(args, from, to)) end },
   sadd = { 'set', function(key, args, from, to) redis.call('SADD', key, unpack(args, from, to)) end },
   srem = { 'set', function(key, args, from, to) redis.call('SREM', key, unpack(args, from, to)) end },
+  -- post: a message for an inbox that is there; one for a mailbox that was closed is for nobody
+  post = { 'stream', function(key, args, from, to) redis.call('XADD', key, 'NOMKSTREAM', '*', unpack(args, from, to)) end },
   xadd = { 'stream', function(key, args, from, to) return redis.call('XADD', key, '*', unpack(args, from, to)) end },
   -- append: field, text, and so on
   append = { 'stream', function(key, args, from, to) return redis.call('XADD', key, '*', unpack(args, from, to)) end, 2 },

@@ -121,11 +121,14 @@ export class RedisShardStore implements ShardStore {
       return this.#entries(lease.shard, mailboxes, answer);
     } catch (error) {
       if (!isLostGroup(error)) throw error;
-      this.#options.log.error(
-        { shard: lease.shard },
-        'a stream or its group vanished from Redis; made anew, what stood in a deleted stream is lost',
-      );
-      await this.#repair(lease.shard, mailboxes);
+      // A mailbox that a commit has closed meanwhile is gone for good.
+      const present = await this.#present(lease.shard, mailboxes);
+      if (present.length === mailboxes.length)
+        this.#options.log.error(
+          { shard: lease.shard },
+          'a stream or its group vanished from Redis; made anew, what stood in a deleted stream is lost',
+        );
+      await this.#repair(lease.shard, present);
       return [];
     }
   }
@@ -146,7 +149,7 @@ export class RedisShardStore implements ShardStore {
     }
     if (lost) {
       if (!lost.message.startsWith('NOGROUP')) throw lost;
-      await this.#repair(lease.shard, mailboxes);
+      await this.#repair(lease.shard, await this.#present(lease.shard, mailboxes));
     }
     return this.#entries(lease.shard, mailboxes, found);
   }
@@ -290,6 +293,11 @@ export class RedisShardStore implements ShardStore {
             await client.xgroup('DELCONSUMER', streams[index]!, runtimeGroup, String(consumer['name']));
       }
     });
+  }
+
+  async #present(shard: number, mailboxes: readonly string[]): Promise<string[]> {
+    const members = new Set(await this.#shared.run((client) => client.smembers(this.#space.shard(shard).mailboxes)));
+    return mailboxes.filter((mailbox) => members.has(mailbox));
   }
 
   async #repair(shard: number, mailboxes: readonly string[]): Promise<void> {

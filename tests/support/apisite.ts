@@ -1,5 +1,6 @@
 /** A site with its API over real servers: runtime, projector, PostgreSQL and the HTTP server on a free port. */
 import { randomBytes } from 'node:crypto';
+import { grantOf, ownerOf, quarantineOf } from '../../actors/agent/access.ts';
 import { agentProjection } from '../../actors/agent/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import { createApp } from '../../api/app.ts';
@@ -14,6 +15,8 @@ import { mintToken, type Scope } from '../../api/token.ts';
 import { createRegistry } from '../../actors/application.ts';
 import { Catalogue } from '../../runtime/core/catalogue.ts';
 import type { Definition } from '../../runtime/core/definition.ts';
+import { MailboxAccess } from '../../runtime/host/mailboxaccess.ts';
+import { OutboxWatch } from '../../runtime/host/outboxwatch.ts';
 import { Projector } from '../../runtime/host/projector.ts';
 import { createSystem } from '../../runtime/host/system.ts';
 import { Unavailable } from '../../runtime/protocol/errors.ts';
@@ -25,6 +28,8 @@ import { PostgresReadModel } from '../../runtime/postgres/readmodel.ts';
 import { RedisInspection } from '../../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisRateLimiter } from '../../runtime/redis/ratelimiter.ts';
+import { RedisMailboxes } from '../../runtime/redis/mailboxes.ts';
+import { RedisUsers } from '../../runtime/redis/users.ts';
 import { createDatabase, useRedis } from './servers.ts';
 import { MemoryLog, startSite, type Site } from './site.ts';
 
@@ -72,6 +77,8 @@ export interface ApiSiteOptions {
   rateLimits?: RateLimits;
   /** Beside those of the product. */
   definitions?: readonly Definition[];
+  /** Agents get users of their own in Redis. */
+  manageAcl?: boolean;
 }
 
 export async function startApi({
@@ -81,6 +88,7 @@ export async function startApi({
   requestTimeoutMs = 30_000,
   rateLimits = { subjectPerMinute: 0, addressPerMinute: 0, refusedTokensPerMinute: 0 },
   definitions = [],
+  manageAcl = false,
 }: ApiSiteOptions = {}): Promise<ApiSite> {
   const url = redisUrl ?? (await useRedis()).url;
   const prefix = `t${randomBytes(5).toString('hex')}:`;
@@ -91,12 +99,23 @@ export async function startApi({
   await migrate(pool, log);
   const store = new PostgresProjectionStore(pool, [taskProjection, agentProjection]);
   const journals = new RedisJournalReader({ redis: { url, name: 'api-journals' }, space, system, log });
+  const adapters = { redis: { url, name: 'api' }, space, system, log };
+  const mailboxes = new RedisMailboxes(adapters);
+  const users = manageAcl ? new RedisUsers({ ...adapters, secret }) : undefined;
   const site = await startSite({
     url,
     shards,
     prefix,
     definitions,
-    settings: { attach: (shard) => [new Projector({ shard, journals, store, system, log })] },
+    settings: {
+      attach: (shard) => [
+        new Projector({ shard, journals, store, system, log }),
+        new OutboxWatch({ shard, store: mailboxes, system, log, quarantine: quarantineOf, everyMs: 200 }),
+        ...(users
+          ? [new MailboxAccess({ shard, store: mailboxes, users, system, log, ownerOf, grantOf, everyMs: 200 })]
+          : []),
+      ],
+    },
   });
   const { gateway } = site;
   const commands = new Commands({ gateway, replies: gateway, system, log, shards });
@@ -117,6 +136,7 @@ export async function startApi({
       maxAgents,
       taskTimeoutMs: 3_600_000,
       agentRedisUrl: url,
+      agentSecret: secret,
       keyPrefix: prefix,
     },
     auth: {
@@ -127,6 +147,7 @@ export async function startApi({
       isRevoked: (jti) => revoked.has(jti),
     },
     gateway,
+    users,
     journals,
     commands,
     follower,
@@ -214,6 +235,8 @@ export async function startApi({
       limiter.close();
       inspection.close();
       await layouts.stop();
+      mailboxes.close();
+      users?.close();
       // Its database goes with the run.
       await pool.close().catch((error: unknown) => {
         if (!(error instanceof Unavailable)) throw error;

@@ -396,6 +396,9 @@ class Agent:
                     self.connection.xack(streams["inbox"], streams["group"], *(entry for entry, _ in entries))
                 if position != ">":
                     position = entries[-1][0] if entries else ">"
+            except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+                log.warning("the server has taken this agent's account with Redis away: %s", error)
+                self.stale = True
             except redis.ResponseError as error:
                 log.warning("the inbox is gone: %s", error)
                 if str(error).startswith(("NOGROUP", "NOPERM", "WRONGPASS", "NOAUTH", "WRONGTYPE")):
