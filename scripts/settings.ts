@@ -1,7 +1,7 @@
 /** Where the programs find their configuration, their data and the secret. */
 import { isAbsolute, join } from 'node:path';
 import { jwksKeys, pemKeys, remoteKeys, secretKeys, watchedKeys, type TokenKeys } from '../api/keys.ts';
-import { ensureSecrets, secretsOf } from '../api/token.ts';
+import { ensureSecret, ensureSecrets, secretsOf } from '../api/token.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { transportProblems } from '../config/transport.ts';

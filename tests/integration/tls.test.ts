@@ -63,6 +63,7 @@ beforeAll(async () => {
     config,
     servers: { redisUrl: config.redis.url!, postgresUrl: config.postgres.url!, stop: () => Promise.resolve() },
     keys: secretKeys([secret]),
+    agentSecret: secret,
     revokedFile: join(folder, 'revoked'),
     version: '1.2.3',
     log,
