@@ -15,8 +15,7 @@ export const ownerOf = (mailbox: string): Address => address('agent', mailbox);
  */
 export function grantOf(owner: ActorView | undefined, nowMs: number): string | undefined {
   if (!owner) return undefined;
-  const { generation, registeredAt } = owner.context;
-  const grant = `${String(generation)}.${String(registeredAt)}`;
+  const grant = `${Number(owner.context['generation'])}.${Number(owner.context['registeredAt'])}`;
   switch (agentStatus(owner.state)) {
     case 'LOST':
     case 'QUARANTINED':
