@@ -117,6 +117,12 @@ export const configSchema = z.strictObject({
     .strictObject({
       url: redisUrl.optional().describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
       agent_url: redisUrl.optional().describe('Address that agents are told; default: the same.'),
+      prefix: z
+        .string()
+        .max(64)
+        .regex(/^[A-Za-z0-9:_-]*$/, 'may have letters, digits, ":", "_" and "-"')
+        .default('')
+        .describe('Stands before every key, where several sites share a Redis.'),
       manage_acl: z
         .boolean()
         .optional()
@@ -128,12 +134,6 @@ export const configSchema = z.strictObject({
         .describe(
           'File with the secret from which passwords of agents follow; default: agent-secret in the data directory.',
         ),
-      prefix: z
-        .string()
-        .max(64)
-        .regex(/^[A-Za-z0-9:_-]*$/, 'may have letters, digits, ":", "_" and "-"')
-        .default('')
-        .describe('Stands before every key, where several sites share a Redis.'),
       ...clientTls('Redis'),
     })
     .refine(...together)
