@@ -77,12 +77,13 @@ export function actorRoutes(context: ApiContext): Router {
   });
 
   router.post('/:definition/:id/events', async (request, response) => {
-    const { actor, shard, chart } = await named(context, request);
+    const { definition } = chartIn(context.machines, request);
     const event = checked(eventSchema, parseStrict((await readBody(request)).text)) as MachineEvent;
-    const scope = scopeOf(chart.definition, event.type);
+    const scope = scopeOf(definition, event.type);
     const { scopes, subject } = callerOf(request);
     if (!scopes.has('admin') && !scopes.has(scope))
       throw new Problem('not-allowed', `"${event.type.slice(0, 64)}" needs the scope ${scope}`);
+    const { actor, shard } = await named(context, request);
     const command: Command = { id: context.system.ulid(), to: actor, event, by: subject, ...traceOf(request) };
     const [outcome] = (await context.commands.send(shard, [command])) ?? [];
     if (outcome) refuse(outcome);

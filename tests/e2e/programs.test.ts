@@ -250,10 +250,10 @@ describe('the command line', () => {
   });
 
   test('config print shows no password', async () => {
-    const args = ['config', 'print', '--set', 'redis.url=redis://user:hidden@host:1'];
+    const args = ['config', 'print', '--set', 'redis.url=rediss://user:hidden@host:1'];
     const { code, out } = await start('scripts/orchestrator.js', args).ended;
     expect(code).toBe(0);
-    expect(out).toContain('redis://[redacted]@host:1');
+    expect(out).toContain('rediss://[redacted]@host:1');
     expect(out).not.toContain('hidden');
   });
 });

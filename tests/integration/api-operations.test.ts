@@ -52,8 +52,13 @@ describe('scopes', () => {
   );
 
   test.each(guarded)('$method $path takes $scope and nothing less', async ({ path, method, scope }) => {
-    const address = path.replace('{shard}', '0').replace('{id}', path.includes('agents') ? 'a-0-x' : 't-0-x');
-    const send = (token: string | null) => api.call(address, { method: method.toUpperCase(), token });
+    const address = path
+      .replace('{shard}', '0')
+      .replace('{definition}', 'task')
+      .replace('{id}', path.includes('agents') ? 'a-0-x' : 't-0-x');
+    // Where the scope is that of the event, an event that only an administrator may send.
+    const body = path.endsWith('/events') && method === 'post' ? { body: { type: 'revoke' } } : {};
+    const send = (token: string | null) => api.call(address, { method: method.toUpperCase(), token, ...body });
     expect((await send(null)).status).toBe(401);
     const others = scopes.filter((one) => one !== scope && one !== 'admin');
     const refused = await send(api.token(...others));
