@@ -1,12 +1,13 @@
 /** The Express application: order of the doors (address, token, body), routes, and one last word for every error. */
-import express, { type Express, type RequestHandler } from 'express';
+import express, { type Express, type Request, type RequestHandler } from 'express';
 import { limits } from '../config/limits.ts';
 import { agentRoutes } from './agents.ts';
+import { audited, auditRoute } from './audit.ts';
 import { allow, authenticate } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
 import { openApiDocument } from './openapi.ts';
-import { methodsOf } from './routes.ts';
+import { methodsOf, routes } from './routes.ts';
 import { limitRefusals, limitRequests } from './ratelimit.ts';
 import { setAsideRoutes, statusRoute } from './operations.ts';
 import { Problem, problemHandler } from './problem.ts';
@@ -20,6 +21,7 @@ import { visualiserPages } from './visualiser/pages.ts';
 
 /** Addresses and the methods that they take. */
 const known = [...methodsOf].map(([path, methods]) => ({
+  path,
   pattern: new RegExp(`^${path.replaceAll('.', '\\.').replaceAll(/\{\w+\}/g, '[^/]+')}/?$`),
   methods: methods.includes('GET') ? ['HEAD', ...methods] : methods,
 }));
@@ -30,6 +32,10 @@ export function createApp(context: ApiContext): Express {
   app.disable('etag');
   app.set('query parser', 'simple');
   app.set('trust proxy', false);
+  app.use((_request, response, next) => {
+    response.set('X-Request-Id', context.system.ulid());
+    next();
+  });
   app.use(headers, wellFormed, knownMethod);
 
   app.get('/healthz', (_request, response) => {
@@ -65,6 +71,8 @@ export function createApp(context: ApiContext): Express {
       });
   });
   app.use(limitRequests(context.rateLimits));
+  app.use('/api/v1', tracing(context.system));
+  app.use(audited(context, auditedAction));
   app.get('/metrics', allow('read'), async (_request, response) => {
     response.type(context.metrics.contentType).send(await context.metrics.render());
   });
@@ -72,11 +80,11 @@ export function createApp(context: ApiContext): Express {
   app.get('/api/v1/openapi.json', (_request, response) => {
     response.json(document);
   });
-  app.use('/api/v1', tracing(context.system));
   app.use('/api/v1', eventRoutes(context));
   app.use('/api/v1/tasks', taskRoutes(context));
   app.use('/api/v1/agents', agentRoutes(context));
   app.use('/api/v1/status', statusRoute(context));
+  app.use('/api/v1/audit', auditRoute(context));
   app.use('/api/v1/set-aside', setAsideRoutes(context));
   app.use('/api/v1/machines', machineRoutes(context));
   app.use('/api/v1/actors', actorRoutes(context));
@@ -111,6 +119,14 @@ const wellFormed: RequestHandler = (request, _response, next) => {
     next(new Problem('uri-too-long', `an address has at most ${limits.queryLengthMax} characters`));
   else next();
 };
+
+/** Method and route of a request that stands in the audit log. */
+function auditedAction({ path, method }: Request): string | undefined {
+  if (method === 'GET' || method === 'HEAD') return undefined;
+  const route = known.find(({ pattern }) => pattern.test(path));
+  if (!route || routes[route.path]?.[method.toLowerCase()]?.audited === false) return undefined;
+  return `${method} ${route.path}`;
+}
 
 const knownMethod: RequestHandler = (request, _response, next) => {
   const route = known.find(({ pattern }) => pattern.test(request.path));

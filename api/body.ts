@@ -8,6 +8,14 @@ import { limits } from '../config/limits.ts';
 import { storageProblem } from '../runtime/protocol/json.ts';
 import { Problem } from './problem.ts';
 
+const bodyBeginningLength = 1_024;
+const beginnings = new WeakMap<Request, string>();
+
+/** The first characters of a body that was read; undefined when none was. */
+export function bodyBeginningOf(request: Request): string | undefined {
+  return beginnings.get(request);
+}
+
 export type BodyKind = 'json' | 'ndjson';
 
 /** @throws Problem 413, 415 or 400 */
@@ -44,7 +52,9 @@ export async function readBody(request: Request): Promise<{ kind: BodyKind; text
     chunks.push(chunk);
   }
   try {
-    return { kind, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks)) };
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
+    beginnings.set(request, text.slice(0, bodyBeginningLength));
+    return { kind, text };
   } catch {
     throw new Problem('invalid-json', 'the body is not UTF-8');
   }

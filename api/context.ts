@@ -1,5 +1,6 @@
 /** What every route needs, made once by the composition root. */
 import type {
+  AuditNotes,
   Log,
   System,
   CommandGateway,
@@ -9,7 +10,7 @@ import type {
   MailboxUsers,
   StreamStatus,
 } from '../runtime/ports.ts';
-import type { ReadModel } from '../runtime/readmodel.ts';
+import type { AuditReader, ReadModel } from '../runtime/readmodel.ts';
 import type { AuthSettings } from './auth.ts';
 import type { Commands } from './commands.ts';
 import type { Follower } from './follower.ts';
@@ -43,6 +44,7 @@ export interface ApiContext {
   site: SiteSettings;
   auth: AuthSettings;
   rateLimits: RateLimitSettings;
+  audit: { notes: AuditNotes; reader: AuditReader };
   gateway: CommandGateway;
   /** Undefined where all agents share the account of `agentRedisUrl`. */
   users: MailboxUsers | undefined;

@@ -15,6 +15,8 @@ export interface Operation {
   optionalBody?: boolean;
   answers: Record<string, readonly [description: string, schema?: Schema, type?: string]>;
   problems?: readonly ProblemCode[];
+  /** False for the daily work of clients and agents; every other request that is no read stands in the audit log. */
+  audited?: false;
 }
 
 export const header = (name: string, description: string): Parameter => ({

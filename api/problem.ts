@@ -74,11 +74,19 @@ export class Problem extends Error {
   }
 }
 
+const answered = new WeakMap<object, ProblemCode>();
+
+/** Code of the problem that a response carried. */
+export function problemCodeOf(response: object): ProblemCode | undefined {
+  return answered.get(response);
+}
+
 export function sendProblem(response: Response, problem: Problem): void {
   const { retryAfterSeconds, allow } = problem.details;
   if (retryAfterSeconds !== undefined) response.set('Retry-After', String(retryAfterSeconds));
   if (allow) response.set('Allow', allow.join(', '));
   if (problem.status === 401) response.set('WWW-Authenticate', 'Bearer');
+  answered.set(response, problem.code);
   response.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
 }
 

@@ -30,6 +30,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'Submit one task, an array of tasks, or NDJSON',
       scope: 'tasks:submit',
+      audited: false,
       parameters: [
         header('Idempotency-Key', 'The same key with the same body meets the same task.'),
         header('Prefer', 'wait=n, or respond-async: not even the first decision is waited for.'),
@@ -124,6 +125,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'A one-time ticket for an event stream',
       scope: 'read',
+      audited: false,
       answers: { 201: ['The ticket.', ref('Ticket')] },
       problems: ['too-many-streams'],
     },
@@ -132,6 +134,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'Register an agent, or a new generation of it',
       scope: 'agents:register',
+      audited: false,
       body: ref('Register'),
       answers: { 201: ['Admitted: everything that it needs to work.', ref('Registration')] },
       problems: [
@@ -170,6 +173,22 @@ export const routes: Record<string, Record<string, Operation>> = {
   },
   '/api/v1/status': {
     get: { summary: 'The state of the site', scope: 'read', answers: { 200: ['The status.', ref('Status')] } },
+  },
+  '/api/v1/audit': {
+    get: {
+      summary: 'What operators asked for and what came of it, newest first',
+      scope: 'admin',
+      parameters: [
+        inQuery('subject'),
+        inQuery('action', { type: 'string' }, 'Method and route, as `PUT /api/v1/agents/{id}`.'),
+        inQuery('target', { type: 'string' }, 'The address that was asked, as `/api/v1/agents/a-0-x`.'),
+        inQuery('after', { type: 'string', format: 'date-time' }),
+        inQuery('before', { type: 'string', format: 'date-time' }),
+        ...paging,
+      ],
+      answers: { 200: ['A page; the header Link names the next one.', ref('AuditList')] },
+      problems: ['invalid-request', 'invalid-cursor'],
+    },
   },
   '/api/v1/set-aside': {
     get: {

@@ -71,6 +71,8 @@ export const limits = {
   /** Relayed entries that a shard takes ahead of a missing one, before it gives the missing one up. */
   relayGapEntriesMax: 10_000,
   projectEntriesMax: 200,
+  auditEntriesMax: 500,
+  auditEveryMs: 500,
   scanCount: 1_000,
 
   readBlockMs: 1_000,

@@ -4,6 +4,7 @@
  */
 import type { Commit, DecisionTelemetry, Entry, SetAside } from './core/decision.ts';
 import type { Taken } from './core/taken.ts';
+import type { AuditRecord } from './protocol/audit.ts';
 import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';
 import type { JournalEntry, Position } from './protocol/journal.ts';
@@ -31,6 +32,8 @@ export interface Service {
 }
 
 export interface Log {
+  /** Whether `debug` is written: for lines that are costly to put together. */
+  readonly verbose?: boolean;
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
@@ -155,6 +158,22 @@ export interface Taking {
 /** Budgets that the processes of a site share. It never says no because a store is away. */
 export interface RateLimiter {
   take(budget: string, key: string, perMinute: number): Promise<Taking>;
+}
+
+/** Takes down what operators do. @throws Unavailable when it cannot */
+export interface AuditNotes {
+  note(record: AuditRecord): Promise<void>;
+}
+
+/** Audit records that are not stored yet, oldest first; `record` is undefined for what cannot be read. */
+export interface AuditInbox {
+  read(count: number): Promise<{ position: Position; record: AuditRecord | undefined }[]>;
+  remove(positions: readonly Position[]): Promise<void>;
+}
+
+/** Where audit records stay. Storing one again changes nothing. */
+export interface AuditStore {
+  store(records: readonly AuditRecord[]): Promise<void>;
 }
 
 /** Outcomes of commands, for the process that asked under the name `recipient`. */

@@ -92,6 +92,30 @@ export interface TaskFilter {
   text?: string;
 }
 
+/** One request of an operator; `status` is null while it was never seen to end. */
+export interface AuditRow {
+  id: string;
+  at: number;
+  subject: string;
+  token: string | null;
+  tenant: string | null;
+  address: string;
+  action: string;
+  target: string;
+  detail: string | null;
+  status: number | null;
+  code: string | null;
+  trace: string | null;
+}
+
+export interface AuditFilter {
+  subject?: string;
+  action?: string;
+  target?: string;
+  after?: number;
+  before?: number;
+}
+
 /** A page, and where the next one begins; `bad-cursor` when the cursor was not made by this list. */
 export type Page<Row> = { rows: Row[]; next: string | undefined } | 'bad-cursor';
 
@@ -116,4 +140,9 @@ export interface ReadModel {
   taken(definition: string, sinceMs: number): Promise<TakenRow[]>;
   /** Journal position that the answers reflect, per shard. */
   watermarks(): Promise<Record<string, string>>;
+}
+
+/** The audit log, newest first. */
+export interface AuditReader {
+  audit(filter: AuditFilter, limit: number, cursor: string | undefined): Promise<Page<AuditRow>>;
 }

@@ -20,6 +20,7 @@ import { HttpServer } from '../api/server.ts';
 import { Layouts } from '../api/visualiser/layout.ts';
 import type { Config } from '../config/schema.ts';
 import { Catalogue } from '../runtime/core/catalogue.ts';
+import { Auditor } from '../runtime/host/auditor.ts';
 import { MailboxAccess } from '../runtime/host/mailboxaccess.ts';
 import { OutboxWatch } from '../runtime/host/outboxwatch.ts';
 import { Projector, projectorReader } from '../runtime/host/projector.ts';
@@ -28,10 +29,12 @@ import { createSystem } from '../runtime/host/system.ts';
 import type { Log, Service } from '../runtime/ports.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { keyspace } from '../runtime/protocol/keys.ts';
+import { PostgresAudit } from '../runtime/postgres/audit.ts';
 import { migrate } from '../runtime/postgres/migrate.ts';
 import { Pool } from '../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../runtime/postgres/projector.ts';
 import { PostgresReadModel } from '../runtime/postgres/readmodel.ts';
+import { RedisAuditStream } from '../runtime/redis/auditstream.ts';
 import { RedisGateway } from '../runtime/redis/gateway.ts';
 import { RedisInspection, type Finding } from '../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../runtime/redis/journal.ts';
@@ -196,10 +199,18 @@ export async function compose({
     const limiter = new RedisRateLimiter(adapters);
     stops.push(() => limiter.close());
     await limiter.ready();
+    const auditStream = new RedisAuditStream(adapters);
+    const audit = new PostgresAudit(pool);
+    const auditor = new Auditor({ inbox: auditStream, store: audit, system, log });
+    stops.push(
+      () => auditStream.close(),
+      () => auditor.stop(),
+    );
     const rateLimits = { limiter, limits: rateLimitsOf(config) };
     reloads.push((next) => void Object.assign(rateLimits.limits, rateLimitsOf(next)));
     const app = createApp({
       rateLimits,
+      audit: { notes: auditStream, reader: audit },
       site: siteSettings,
       auth: {
         keys,
@@ -253,7 +264,7 @@ export async function compose({
         ready = false;
       },
     );
-    await startOrStop([commands, follower, server], stops);
+    await startOrStop([commands, follower, auditor, server], stops);
     apiUrl = server.url;
   }
 

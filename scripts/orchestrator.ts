@@ -8,6 +8,8 @@ import { printConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { limits } from '../config/limits.ts';
+import { auditCommand, auditUsage } from './commands/audit.ts';
+import { UsageError } from './commands/usage.ts';
 import { readSettings, revokedFile, secretFile } from './settings.ts';
 
 const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
@@ -22,6 +24,7 @@ const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
   token rotate    makes a new secret that signs; the one before holds until the next rotation
   config print    the configuration in force, without secrets
   config check    says whether the configuration can be used
+${auditUsage}
 
 Every command takes --config FILE and --set section.key=value.
 
@@ -29,10 +32,7 @@ Examples:
   npm run --silent orchestrator -- token --scope admin
   npm run --silent orchestrator -- token --scope agents:register --subject gpu-box --days 365`;
 
-/** Wrong words on the command line: exit code 2. */
-class UsageError extends Error {}
-
-function main(argv: readonly string[]): number {
+function main(argv: readonly string[]): number | Promise<number> {
   const [command, ...rest] = argv;
   switch (command) {
     case undefined:
@@ -44,6 +44,8 @@ function main(argv: readonly string[]): number {
       return token(rest);
     case 'config':
       return config(rest);
+    case 'audit':
+      return auditCommand(rest);
     default:
       throw new UsageError(`there is no command "${command}"`);
   }
@@ -127,7 +129,7 @@ function config(argv: readonly string[]): number {
 }
 
 try {
-  process.exitCode = main(process.argv.slice(2));
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   const wrongWords =
     error instanceof UsageError ||

@@ -81,6 +81,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
   '/api/v1/actors/{definition}/{id}/what-if': {
     post: {
       summary: 'What would have become of an actor with another event; nothing is changed and no effect is run',
+      audited: false,
       scope: 'read',
       parameters: [inPath('definition'), inPath('id')],
       body: ref('WhatIf'),

@@ -34,6 +34,8 @@ export interface Keyspace {
   replies(shard: number, recipient: string): string;
   /** Sorted set: live processes scored by the end of their membership. */
   members: string;
+  /** Stream: audit records that PostgreSQL does not have yet. */
+  audit: string;
   /** Prefix of the counters of rate limits. */
   budgets: string;
   /** Hash: what a site was born with (number of shards). */
@@ -72,6 +74,7 @@ export function keyspace(prefix = ''): Keyspace {
     outbox: (shard, id) => key(shard, `outbox:${id}`),
     replies: (shard, recipient) => key(shard, `replies:${recipient}`),
     members: `${prefix}orchestrator:members`,
+    audit: `${prefix}orchestrator:audit`,
     budgets: `${prefix}orchestrator:budgets`,
     site: `${prefix}orchestrator:site`,
   };

@@ -5,7 +5,7 @@ import { createDatabase } from '../support/servers.ts';
 import { MemoryLog } from '../support/site.ts';
 
 const log = new MemoryLog();
-const tables = ['actors', 'agents', 'migrations', 'quarantine', 'tasks', 'transitions', 'watermarks'];
+const tables = ['actors', 'agents', 'audit', 'migrations', 'quarantine', 'tasks', 'transitions', 'watermarks'];
 
 describe('migrations', () => {
   let url = '';

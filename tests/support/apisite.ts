@@ -15,17 +15,20 @@ import { mintToken, type Scope } from '../../api/token.ts';
 import { createRegistry } from '../../actors/application.ts';
 import { Catalogue } from '../../runtime/core/catalogue.ts';
 import type { Definition } from '../../runtime/core/definition.ts';
+import { Auditor } from '../../runtime/host/auditor.ts';
 import { MailboxAccess } from '../../runtime/host/mailboxaccess.ts';
 import { OutboxWatch } from '../../runtime/host/outboxwatch.ts';
 import { Projector } from '../../runtime/host/projector.ts';
 import { createSystem } from '../../runtime/host/system.ts';
 import { Unavailable } from '../../runtime/protocol/errors.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
+import { PostgresAudit } from '../../runtime/postgres/audit.ts';
 import { migrate } from '../../runtime/postgres/migrate.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
 import { PostgresReadModel } from '../../runtime/postgres/readmodel.ts';
 import { RedisInspection } from '../../runtime/redis/inspection.ts';
+import { RedisAuditStream } from '../../runtime/redis/auditstream.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisRateLimiter } from '../../runtime/redis/ratelimiter.ts';
 import { RedisMailboxes } from '../../runtime/redis/mailboxes.ts';
@@ -125,9 +128,13 @@ export async function startApi({
   const layouts = new Layouts();
   const revoked = new Set<string>();
   let ready = true;
+  const auditStream = new RedisAuditStream({ redis: { url, name: 'api' }, space, system, log });
+  const audit = new PostgresAudit(pool);
+  const auditor = new Auditor({ inbox: auditStream, store: audit, system, log });
   const limiter = new RedisRateLimiter({ redis: { url, name: 'api' }, space, system, log });
   await limiter.ready();
   const context: ApiContext = {
+    audit: { notes: auditStream, reader: audit },
     rateLimits: { limiter, limits: rateLimits },
     site: {
       name: 'primary',
@@ -180,7 +187,7 @@ export async function startApi({
     log,
     requestTimeoutMs,
   });
-  for (const service of [commands, follower, server]) await service.start();
+  for (const service of [commands, follower, auditor, server]) await service.start();
   const mint = (scopes: readonly Scope[], tenant?: string): string =>
     mintToken({
       secret,
@@ -233,6 +240,8 @@ export async function startApi({
       await site.stop();
       journals.close();
       limiter.close();
+      await auditor.stop();
+      auditStream.close();
       inspection.close();
       await layouts.stop();
       mailboxes.close();

@@ -1,0 +1,2 @@
+/** Wrong words on the command line: exit code 2. */
+export class UsageError extends Error {}
