@@ -7,6 +7,7 @@ import { allow, authenticate } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
 import { openApiDocument } from './openapi.ts';
+import { requestLog } from './requestlog.ts';
 import { methodsOf, routes } from './routes.ts';
 import { limitRefusals, limitRequests } from './ratelimit.ts';
 import { setAsideRoutes, statusRoute } from './operations.ts';
@@ -36,6 +37,7 @@ export function createApp(context: ApiContext): Express {
     response.set('X-Request-Id', context.system.ulid());
     next();
   });
+  app.use(requestLog(context.log, context.system));
   app.use(headers, wellFormed, knownMethod);
 
   app.get('/healthz', (_request, response) => {

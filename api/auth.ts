@@ -51,6 +51,11 @@ export function callerOf(request: Request): Caller {
   return caller;
 }
 
+/** Undefined for a request that was not authenticated. */
+export function knownCallerOf(request: Request): Caller | undefined {
+  return callers.get(request);
+}
+
 export function setCaller(request: Request, caller: Caller): void {
   callers.set(request, caller);
 }

@@ -111,6 +111,9 @@ export const configSchema = z.strictObject({
         .enum(['auto', 'json', 'pretty'])
         .default('auto')
         .describe('auto: readable on a terminal, JSON lines elsewhere.'),
+      directory: file
+        .optional()
+        .describe('Also writes orchestrator.log and orchestrator.error.log there, JSON lines; a reload opens them anew.'),
     })
     .prefault({}),
   redis: z

@@ -2,12 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createLog } from '../runtime/telemetry/log.ts';
+import type { RunningLog } from '../runtime/telemetry/log.ts';
+import { secretsOfAddress } from '../runtime/telemetry/redaction.ts';
 import { compose } from './compose.ts';
 import { projectRoot } from './root.ts';
 import { startServers } from './servers.ts';
 import { Reload } from './reload.ts';
-import { agentSecret, dataDirectory, readSettings, revokedFile, tokenKeys } from './settings.ts';
+import { agentSecret, dataDirectory, openLog, readSettings, revokedFile, tokenKeys } from './settings.ts';
 import { feedWatchdog, serviceManager } from './systemd.ts';
 
 const usage = `Usage: npm start [-- OPTIONS]
@@ -17,6 +18,9 @@ const usage = `Usage: npm start [-- OPTIONS]
   --help
 
 Example: npm start -- --set primary_server.port=8001 --set logging.level=DEBUG`;
+
+/** Undefined until the configuration has been read. */
+let log: RunningLog | undefined;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -31,7 +35,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const { config } = readSettings({ file: values.config, set: values.set });
-  const log = createLog({ level: config.logging.level, format: config.logging.format });
+  log = openLog(config);
   const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string };
   const manager = serviceManager(process.env, process.pid, log);
   // A terminal that goes away ends what was started on it; a service is asked to reload by the same signal.
@@ -45,6 +49,7 @@ async function main(): Promise<number> {
   const reload = new Reload({ config, read: () => readSettings({ file: values.config, set: values.set }).config, log });
   if (!onTerminal) process.on('SIGHUP', () => void reload.ask(manager));
   const servers = await startServers(config, dataDirectory(config), log);
+  log.hide(...[servers.redisUrl, servers.postgresUrl].flatMap(secretsOfAddress));
   try {
     const running = await compose({
       config,
@@ -74,7 +79,9 @@ async function main(): Promise<number> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  process.stderr.write(`orchestrator: ${error instanceof Error ? error.message : String(error)}\n`);
+  const reason = error instanceof Error ? error.message : String(error);
+  log?.error({ error: reason }, 'ended by an error');
+  process.stderr.write(`orchestrator: ${log?.redacted(reason) ?? reason}\n`);
   process.exitCode = 1;
 }
 // Embedded servers and connections are closed; nothing may keep the process alive.

@@ -52,6 +52,7 @@ export class Reload {
     try {
       const next = read();
       await process.reload(next);
+      log.reopen();
       log.setLevel(next.logging.level);
       const { applied } = configChange(this.#inForce, next);
       // Compared with what the process was started with: until then they wait, however often it is reloaded.

@@ -1,11 +1,13 @@
 /** Where the programs find their configuration, their data and the secret. */
-import { isAbsolute, join } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
 import { jwksKeys, pemKeys, remoteKeys, secretKeys, watchedKeys, type TokenKeys } from '../api/keys.ts';
 import { ensureSecret, ensureSecrets, secretsOf } from '../api/token.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { transportProblems } from '../config/transport.ts';
 import type { Log } from '../runtime/ports.ts';
+import { createLog, type RunningLog } from '../runtime/telemetry/log.ts';
+import { secretsOfAddress } from '../runtime/telemetry/redaction.ts';
 import { projectRoot } from './root.ts';
 
 /** @throws ConfigError with every problem that was found */
@@ -40,6 +42,17 @@ export function tokenKeys(config: Config, watch: { log: Log; monotonicMs: () => 
   const path = secretFile(config);
   ensureSecrets(path);
   return watchedKeys(path, (text) => secretKeys(secretsOf(text, path)), watch);
+}
+
+/** The log as the configuration wants it; it shows no secret of the configuration, of tokens and of agents. */
+export function openLog(config: Config): RunningLog {
+  const { level, format, directory } = config.logging;
+  const log = createLog({ level, format, directory: directory && resolve(projectRoot, directory) });
+  const { redis, postgres, auth } = config;
+  log.hide(...[redis.url, redis.agent_url, postgres.url, auth.jwks_url].flatMap(secretsOfAddress));
+  if (auth.algorithm === 'HS256') log.hide(...ensureSecrets(secretFile(config)));
+  log.hide(agentSecret(config));
+  return log;
 }
 
 /** Where tokens are noted that were called back. */

@@ -6,7 +6,9 @@
 import { limits } from '../../config/limits.ts';
 import type { JournalReader, Log, PositionedEntry, ProjectionStore, Service, System } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
-import type { Position } from '../protocol/journal.ts';
+import { stateText } from '../protocol/envelope.ts';
+import { parseAddress } from '../protocol/ids.ts';
+import type { JournalRecord, Position } from '../protocol/journal.ts';
 
 /** Name under which the projector acknowledges journal entries. */
 export const projectorReader = 'postgres';
@@ -71,6 +73,7 @@ export class Projector implements Service {
         return total;
       }
       this.#position = page.at(-1)!.position;
+      if (log.verbose === true) this.#tell(page);
       total.applied += outcome.applied;
       total.quarantined += outcome.quarantined;
       if (outcome.quarantined > 0)
@@ -79,6 +82,12 @@ export class Projector implements Service {
       if (this.#stopping.signal.aborted) return total;
     }
     return total;
+  }
+
+  /** What happened, with the ids to follow it by; on the level DEBUG. */
+  #tell(entries: readonly PositionedEntry[]): void {
+    for (const { entry } of entries)
+      for (const record of entry.records) this.#settings.log.debug(lineOf(entry.shard, record), 'transition');
   }
 
   async #run(): Promise<void> {
@@ -113,6 +122,26 @@ export class Projector implements Service {
       }
     }
   }
+}
+
+/** Task, agent and trace stand under the same names in every line of the log. */
+function lineOf(shard: number, record: JournalRecord): object {
+  const { actor, event, origin, outcome = 'applied', state, revision, reason, by, traceparent } = record;
+  const { definition, id } = parseAddress(actor) ?? { definition: 'actor', id: actor };
+  const agent = event?.['agent'];
+  return {
+    shard,
+    [definition]: id,
+    event: event?.type ?? 'create',
+    origin,
+    outcome,
+    state: stateText(state),
+    revision,
+    ...(definition !== 'agent' && typeof agent === 'string' && { agent }),
+    ...(reason !== undefined && { reason }),
+    ...(by !== undefined && { by }),
+    ...(traceparent !== undefined && { trace: traceparent.split('-')[1] }),
+  };
 }
 
 /** Entries of about one transaction each: as many records as the largest batch decides. */
