@@ -91,6 +91,8 @@ export const limits = {
   /** How often a projector looks without having been told. */
   projectorIdleMs: 1_000,
   queryTimeoutMs: 30_000,
+  /** Pause between two tries to be the one that may bring a site back. */
+  lockRetryMs: 500,
 
   /** Age up to which journal entries stay although every reader has them: live followers resume there. */
   journalKeepMs: 60_000,

@@ -3,6 +3,7 @@
  * written against them; one conformance suite runs on every adapter.
  */
 import type { Commit, DecisionTelemetry, Entry, SetAside } from './core/decision.ts';
+import type { ShardImage } from './core/reconstruction.ts';
 import type { Taken } from './core/taken.ts';
 import type { AuditRecord } from './protocol/audit.ts';
 import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
@@ -210,6 +211,46 @@ export interface PositionedEntry {
   entry: JournalEntry;
 }
 
+/** Journals as they were written, for as long as they are kept. */
+export interface JournalArchive {
+  /** Entries of a shard in order; with `untilMs`, those decided up to that time (milliseconds since 1970). */
+  entries(shard: number, untilMs?: number): AsyncIterable<PositionedEntry>;
+}
+
+/** What a site was born with. It stands in Redis and in PostgreSQL: one of the two without it was lost. */
+export interface SiteIdentity {
+  incarnation: string;
+  shards: number;
+}
+
+/** A site in Redis as a whole: its identity, and its shards when they are brought back. */
+export interface SiteStore {
+  /** Undefined where it was never written, or is lost. */
+  site(): Promise<SiteIdentity | undefined>;
+  /** Gives a new site its shards. Of several processes that do so at once, all get what the first one wrote. */
+  claimSite(identity: SiteIdentity): Promise<SiteIdentity>;
+  /** Shards that hold something: their lease was given before, or there are actors. */
+  occupied(shards: number): Promise<number[]>;
+  /** Shards whose lease somebody has at this moment. */
+  held(shards: number): Promise<{ shard: number; owner: string }[]>;
+  /** The newest position that each journal ever gave out; `0-0` where there is none. */
+  journalEnds(shards: number): Promise<Position[]>;
+  /** Removes every key of the site. */
+  clear(): Promise<void>;
+  /** Writes one shard behind what was appended since it was lost; its lease comes last. */
+  write(image: ShardImage, incarnation: string, reader: string): Promise<void>;
+  /** The last word of a rebuild: from here on the site is whole. */
+  finish(identity: SiteIdentity): Promise<void>;
+}
+
+/** The identity of the site as the projection store has it. */
+export interface SiteRegister {
+  site(): Promise<SiteIdentity | undefined>;
+  claimSite(identity: SiteIdentity): Promise<SiteIdentity>;
+  /** Runs the work while nobody else does, on any machine. */
+  alone<T>(work: () => Promise<T>): Promise<T>;
+}
+
 /** Where history and lists live. One transaction stores rows and watermark, so a repeat writes nothing twice. */
 export interface ProjectionStore {
   watermark(shard: number): Promise<Position>;
@@ -230,3 +271,4 @@ export type { Machines, ReplayRun } from './core/catalogue.ts';
 export type { Replayed, Standing } from './core/replay.ts';
 export type { Chart, ChartEdge, ChartState } from './core/graph.ts';
 export type { Application, Commit, Dispatcher, Entry, LaneStatus, ReportProblem, SetAside } from './core/decision.ts';
+export type { ShardImage } from './core/reconstruction.ts';

@@ -23,6 +23,7 @@ import { Catalogue } from '../runtime/core/catalogue.ts';
 import { Auditor } from '../runtime/host/auditor.ts';
 import { MailboxAccess } from '../runtime/host/mailboxaccess.ts';
 import { OutboxWatch } from '../runtime/host/outboxwatch.ts';
+import { establish } from '../runtime/host/establish.ts';
 import { Projector, projectorReader } from '../runtime/host/projector.ts';
 import { Supervisor, type Attached } from '../runtime/host/supervisor.ts';
 import { createSystem } from '../runtime/host/system.ts';
@@ -30,11 +31,13 @@ import type { Log, Service } from '../runtime/ports.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { keyspace } from '../runtime/protocol/keys.ts';
 import { PostgresAudit } from '../runtime/postgres/audit.ts';
+import { PostgresArchive } from '../runtime/postgres/archive.ts';
 import { migrate } from '../runtime/postgres/migrate.ts';
 import { Pool } from '../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../runtime/postgres/projector.ts';
 import { PostgresReadModel } from '../runtime/postgres/readmodel.ts';
 import { RedisAuditStream } from '../runtime/redis/auditstream.ts';
+import { PostgresSiteRegister } from '../runtime/postgres/site.ts';
 import { RedisGateway } from '../runtime/redis/gateway.ts';
 import { RedisInspection, type Finding } from '../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../runtime/redis/journal.ts';
@@ -43,6 +46,7 @@ import { RedisMembership } from '../runtime/redis/membership.ts';
 import { RedisRateLimiter } from '../runtime/redis/ratelimiter.ts';
 import { RedisShardStore } from '../runtime/redis/shardstore.ts';
 import { RedisUsers } from '../runtime/redis/users.ts';
+import { RedisSiteStore } from '../runtime/redis/sitestore.ts';
 import { createMetrics } from '../runtime/telemetry/metrics.ts';
 import type { Servers } from './servers.ts';
 import { Transport } from './transport.ts';
@@ -102,7 +106,19 @@ export async function compose({
 
   const inspection = new RedisInspection(adapters);
   stops.push(() => inspection.close());
-  await inspection.claimSite(shards);
+  const registry = createRegistry();
+  const siteStore = new RedisSiteStore(adapters);
+  stops.push(() => siteStore.close());
+  const { incarnation } = await establish({
+    store: siteStore,
+    register: new PostgresSiteRegister(pool, system),
+    archive: new PostgresArchive(pool),
+    projection,
+    registry,
+    system,
+    log,
+    shards,
+  });
   const findings = await inspection.findings();
   for (const { setting, value, consequence, remedy } of findings)
     log.warn({ setting, value, consequence, remedy }, 'a Redis setting weakens what is promised');
@@ -121,7 +137,6 @@ export async function compose({
   const journals = new RedisJournalReader(adapters);
   stops.push(() => journals.close());
 
-  const registry = createRegistry();
   let supervisor: Supervisor | undefined;
   const postgresUp = upCheck(
     () => pool.query('SELECT 1'),
@@ -144,7 +159,7 @@ export async function compose({
   });
 
   if (has('runtime')) {
-    const store = new RedisShardStore({ ...adapters, journalReaders: [projectorReader] });
+    const store = new RedisShardStore({ ...adapters, journalReaders: [projectorReader], incarnation });
     const membership = new RedisMembership(adapters);
     stops.push(
       () => store.close(),

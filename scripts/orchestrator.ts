@@ -9,6 +9,8 @@ import type { Config } from '../config/schema.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { limits } from '../config/limits.ts';
 import { auditCommand, auditUsage } from './commands/audit.ts';
+import { migrateCommand, migrateUsage } from './commands/migrate.ts';
+import { rebuildCommand, rebuildUsage } from './commands/rebuild.ts';
 import { UsageError } from './commands/usage.ts';
 import { readSettings, revokedFile, secretFile } from './settings.ts';
 
@@ -25,6 +27,8 @@ const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
   config print    the configuration in force, without secrets
   config check    says whether the configuration can be used
 ${auditUsage}
+${migrateUsage}
+${rebuildUsage}
 
 Every command takes --config FILE and --set section.key=value.
 
@@ -46,6 +50,10 @@ function main(argv: readonly string[]): number | Promise<number> {
       return config(rest);
     case 'audit':
       return auditCommand(rest);
+    case 'migrate':
+      return migrateCommand(rest);
+    case 'rebuild':
+      return rebuildCommand(rest);
     default:
       throw new UsageError(`there is no command "${command}"`);
   }

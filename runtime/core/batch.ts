@@ -28,6 +28,7 @@ import { invariant, unreachable } from './invariant.ts';
 import { Bundle } from './bundle.ts';
 import { step } from './step.ts';
 import { noneTaken, take, type Taken } from './taken.ts';
+import { besideOf } from './beside.ts';
 
 /** What a shard knows between batches. `decide` changes it; a refused commit throws all of it away. */
 export interface World {
@@ -420,13 +421,15 @@ class Batch {
     for (const [address, text] of this.#commit.snapshots) if (text === null) settled.push(address);
     for (const [mailbox, bundle] of this.#bundles) this.#commit.bundles.set(mailbox, bundle.texts());
     this.#commit.bundleEpoch = String(this.#world.siteEpoch);
-    if (this.#records.length > 0) {
+    const beside = besideOf(this.#commit);
+    if (this.#records.length > 0 || beside) {
       const entry: JournalEntry = {
         shard: this.#world.shard,
         epoch: this.#epoch,
         sequence: this.#sequence,
         at: this.#now,
         records: this.#records,
+        ...(beside && { beside }),
       };
       this.#commit.journal = JSON.stringify(entry);
     }

@@ -46,6 +46,8 @@ export class Supervisor implements Service {
   readonly #held = new Map<number, Held>();
   /** Shards that are being given back. */
   readonly #leaving = new Set<Promise<void>>();
+  /** Shards that could not be taken, and why: said once. */
+  readonly #refused = new Map<number, string>();
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
   #away = false;
@@ -77,6 +79,11 @@ export class Supervisor implements Service {
 
   get shards(): number[] {
     return [...this.#held.keys()].sort((left, right) => left - right);
+  }
+
+  /** Shard -> why it cannot be taken. Empty when all is well. */
+  get refused(): ReadonlyMap<number, string> {
+    return this.#refused;
   }
 
   lanes(): LaneStatus[] {
@@ -149,9 +156,13 @@ export class Supervisor implements Service {
   async #tryTake(shard: number): Promise<void> {
     try {
       await this.#take(shard);
+      this.#refused.delete(shard);
     } catch (error) {
       if (error instanceof Unavailable) throw error;
-      this.#settings.log.error({ shard, error: String(error) }, 'shard cannot be taken');
+      const problem = error instanceof Error ? error.message : String(error);
+      if (this.#refused.get(shard) !== problem)
+        this.#settings.log.error({ shard, error: problem }, 'shard cannot be taken');
+      this.#refused.set(shard, problem);
     }
   }
 

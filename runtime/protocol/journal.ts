@@ -3,7 +3,7 @@
  * downstream (PostgreSQL, the other site, live views), and replaying it through `step` gives the snapshots (R9).
  */
 import type { Address } from './ids.ts';
-import type { MachineEvent, Origin, StateValue } from './envelope.ts';
+import type { Envelope, MachineEvent, Origin, StateValue } from './envelope.ts';
 import type { JsonObject } from './json.ts';
 
 export interface JournalRecord {
@@ -24,6 +24,18 @@ export interface JournalRecord {
   traceparent?: string;
 }
 
+export interface JournalBeside {
+  /** Ids whose mailboxes were opened, and those whose were closed after that. */
+  opened?: readonly string[];
+  closed?: readonly string[];
+  /** Envelopes on their way to other shards, numbered for each. */
+  outbound?: readonly { shard: number; number: number; envelope: Envelope }[];
+  /** Envelopes that this shard decides in a later batch. */
+  deferred?: readonly Envelope[];
+  /** Source shard -> everything that was taken over from it so far (see core/taken.ts). */
+  relayed?: Readonly<Record<string, string>>;
+}
+
 export interface JournalEntry {
   shard: number;
   /** Lease epoch and sequence of the commit: dense within an epoch. */
@@ -32,6 +44,8 @@ export interface JournalEntry {
   /** Wall clock of the decision, in milliseconds since 1970; every step of the batch saw this time. */
   at: number;
   records: readonly JournalRecord[];
+  /** What the commit did beside its records, where it did: with it a shard can be rebuilt from its journal alone. */
+  beside?: JournalBeside;
 }
 
 /** Id of a Redis stream entry, `<milliseconds>-<number>`; `0-0` is before every entry. */

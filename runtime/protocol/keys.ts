@@ -38,7 +38,7 @@ export interface Keyspace {
   audit: string;
   /** Prefix of the counters of rate limits. */
   budgets: string;
-  /** Hash: what a site was born with (number of shards). */
+  /** Hash: what a site was born with (number of shards, incarnation). */
   site: string;
 }
 

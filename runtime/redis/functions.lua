@@ -21,11 +21,14 @@ local function ensure_group(stream, group)
 end
 
 -- acquire: takes the lease of a shard when it is free, run out, or the caller's own; a fresh lease has the next epoch.
--- KEYS lease, commands          ARGV owner, ttl in ms
--- Returns {'acquired', epoch} | {'held', owner, remaining ms} | {'damaged', key}
+-- KEYS lease, commands          ARGV owner, ttl in ms, incarnation of the site (empty: not looked at)
+-- Returns {'acquired', epoch} | {'held', owner, remaining ms} | {'damaged', key} | {'vanished', incarnation that is there}
 -- Writes the lease, and the group of the command stream.
 local function acquire(keys, args)
-  local held = redis.call('HMGET', keys[1], 'owner', 'expires', 'epoch')
+  local held = redis.call('HMGET', keys[1], 'owner', 'expires', 'epoch', 'incarnation')
+  if args[3] ~= '' and held[4] ~= args[3] then
+    return { 'vanished', held[4] or '' }
+  end
   local now = now_ms()
   local expires = tonumber(held[2] or '0')
   if held[1] and held[1] ~= args[1] and expires > now then

@@ -42,22 +42,6 @@ export class RedisInspection {
     }
   }
 
-  /**
-   * Writes down with how many shards this site was born, or compares: ids carry their shard, so the number is fixed.
-   * @throws Error when the site was born with another number
-   */
-  async claimSite(shards: number): Promise<void> {
-    await this.#connection.ready();
-    const born = await this.#connection.run(async (client) => {
-      await client.hsetnx(this.#space.site, 'shards', String(shards));
-      return client.hget(this.#space.site, 'shards');
-    });
-    if (Number(born) !== shards)
-      throw new Error(
-        `this site was born with ${born} shards and cannot run with ${shards}: set [orchestrator] shards = ${born}`,
-      );
-  }
-
   /** Groups of the command streams of the given shards. */
   async groups(shards: readonly number[]): Promise<{ shard: number; group: string; lag: number; pending: number }[]> {
     if (shards.length === 0) return [];

@@ -30,6 +30,8 @@ export interface ShardStoreOptions {
   space: Keyspace;
   /** Readers of the journal that must have an entry before it is trimmed. */
   journalReaders: readonly string[];
+  /** Incarnation that the site's shards must have; without one it is not looked at. */
+  incarnation?: string;
   system: System;
   log: Log;
 }
@@ -56,13 +58,27 @@ export class RedisShardStore implements ShardStore {
   async acquire(shard: number, owner: string, ttlMs: number): Promise<LeaseOutcome> {
     const keys = this.#space.shard(shard);
     const [outcome, first, second] = (await this.#shared.run((client) =>
-      client.fcall(functionName('acquire'), 2, keys.lease, keys.commands, owner, ttlMs),
+      client.fcall(
+        functionName('acquire'),
+        2,
+        keys.lease,
+        keys.commands,
+        owner,
+        ttlMs,
+        this.#options.incarnation ?? '',
+      ),
     )) as [string, string | number, number];
     switch (outcome) {
       case 'acquired':
         return { outcome: 'acquired', lease: { shard, owner, epoch: Number(first) } };
       case 'held':
         return { outcome: 'held', owner: String(first), remainingMs: Number(second) };
+      case 'vanished':
+        throw new Error(
+          first === ''
+            ? `shard ${shard}: its keys are gone from Redis; nothing is decided until "orchestrator rebuild" has brought them back from PostgreSQL`
+            : `shard ${shard}: Redis holds the site ${String(first)}, this process belongs to ${this.#options.incarnation}; check [redis] url`,
+        );
       default:
         throw new Error(
           `shard ${shard}: the key ${String(first)} is not a stream; another program writes to this Redis`,

@@ -1,11 +1,22 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { migrate } from '../../runtime/postgres/migrate.ts';
+import { migrate, migrationStatus } from '../../runtime/postgres/migrate.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
 import { createDatabase } from '../support/servers.ts';
 import { MemoryLog } from '../support/site.ts';
 
 const log = new MemoryLog();
-const tables = ['actors', 'agents', 'audit', 'migrations', 'quarantine', 'tasks', 'transitions', 'watermarks'];
+const tables = [
+  'actors',
+  'agents',
+  'audit',
+  'journal',
+  'migrations',
+  'quarantine',
+  'site',
+  'tasks',
+  'transitions',
+  'watermarks',
+];
 
 describe('migrations', () => {
   let url = '';
@@ -53,6 +64,39 @@ describe('migrations', () => {
     await pool.query('INSERT INTO migrations (name, checksum) VALUES ($1, $2)', ['999_future.sql', 'x']);
     await expect(migrate(pool, log)).rejects.toThrow(/999_future\.sql.*newer version/);
     expect(await present()).toEqual(['migrations']);
+  });
+
+  test('one that takes longer than any other statement may is not cut', async () => {
+    const hasty = new Pool({ url, log, queryTimeoutMs: 300 });
+    try {
+      await pool.withClient(async (client) => {
+        await client.query('BEGIN; SELECT pg_advisory_xact_lock(728413905)');
+        const migrating = migrate(hasty, log);
+        migrating.catch(() => undefined);
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        await client.query('COMMIT');
+        expect((await migrating).applied.length).toBeGreaterThan(0);
+      });
+    } finally {
+      await hasty.close();
+    }
+  });
+
+  test('the status says of each what became of it, and changes nothing', async () => {
+    const before = await migrationStatus(pool);
+    expect(before.length).toBeGreaterThan(1);
+    expect(new Set(before.map(({ state }) => state))).toEqual(new Set(['pending']));
+    expect(await present()).toEqual([]);
+    const [first, second] = (await migrate(pool, log)).applied;
+    expect(new Set((await migrationStatus(pool)).map(({ state }) => state))).toEqual(new Set(['applied']));
+    await pool.query("UPDATE migrations SET checksum = 'x' WHERE name = $1", [first]);
+    await pool.query("UPDATE migrations SET name = '999_future.sql' WHERE name = $1", [second]);
+    const states = new Map((await migrationStatus(pool)).map(({ name, state }) => [name, state]));
+    expect([states.get(first!), states.get(second!), states.get('999_future.sql')]).toEqual([
+      'edited',
+      'pending',
+      'unknown',
+    ]);
   });
 
   test('a failure leaves the database as it was', async () => {

@@ -1,0 +1,240 @@
+/** The loss of all of Redis, drilled on a running orchestrator: what stops, what comes back, what is lost. */
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createRegistry } from '../../actors/application.ts';
+import type { Config } from '../../config/schema.ts';
+import { rebuild } from '../../runtime/host/rebuild.ts';
+import { createSystem } from '../../runtime/host/system.ts';
+import { PostgresArchive } from '../../runtime/postgres/archive.ts';
+import { Pool } from '../../runtime/postgres/pool.ts';
+import { PostgresSiteRegister } from '../../runtime/postgres/site.ts';
+import { keyspace } from '../../runtime/protocol/keys.ts';
+import { RedisSiteStore } from '../../runtime/redis/sitestore.ts';
+import { siteConfig, startProgram, type ProgramSite } from '../support/program-site.ts';
+import { createDatabase, startPrivateRedis, type PrivateServer } from '../support/servers.ts';
+import { MemoryLog } from '../support/site.ts';
+
+const shards = 2;
+const space = keyspace();
+const system = createSystem();
+const registry = createRegistry();
+const log = new MemoryLog();
+
+let server: PrivateServer<unknown>;
+let redis: Redis;
+let config: Config;
+let site: ProgramSite | undefined;
+let pool: Pool;
+let store: RedisSiteStore;
+
+beforeAll(async () => {
+  server = await startPrivateRedis();
+  redis = new Redis(server.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server.dispose();
+});
+beforeEach(async () => {
+  await redis.flushall();
+  config = siteConfig(server.url, await createDatabase('recovery'), shards);
+  pool = new Pool({ url: config.postgres.url!, log });
+  store = new RedisSiteStore({ redis: { url: server.url, name: 'recovery' }, space, system, log });
+});
+afterEach(async () => {
+  await site?.stop();
+  site = undefined;
+  store.close();
+  await pool.close();
+});
+
+const until = async (what: string, holds: () => Promise<boolean> | boolean, deadlineMs = 30_000): Promise<void> => {
+  const end = performance.now() + deadlineMs;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`);
+    await system.sleep(20);
+  }
+};
+
+const projected = (): Promise<void> =>
+  until('PostgreSQL has the journals', async () => {
+    const rows = await pool.query<{ shard: number; position: string }>('SELECT shard, position FROM watermarks');
+    const stored = new Map(rows.map(({ shard, position }) => [shard, position]));
+    const ends = await store.journalEnds(shards);
+    return ends.every((end, shard) => end === '0-0' || stored.get(shard) === end);
+  });
+
+/** Snapshots, mailboxes and relay counters of every shard. */
+const contents = async (): Promise<{ snapshots: Record<string, string> }[]> =>
+  Promise.all(
+    Array.from({ length: shards }, async (_, shard) => {
+      const keys = space.shard(shard);
+      return {
+        snapshots: await redis.hgetall(keys.snapshots),
+        mailboxes: (await redis.smembers(keys.mailboxes)).sort(),
+        sent: await redis.hgetall(keys.sent),
+        relayed: await redis.hgetall(keys.relayed),
+      };
+    }),
+  );
+
+interface Streams {
+  id: string;
+  redis: { inbox: string; outbox: string };
+}
+
+const registered = async (type: string): Promise<Streams> =>
+  (await site!.call('/agents', { type, id: `${type}-1`, slots: 2 })) as unknown as Streams;
+
+const nextAssignment = async ({ redis: { inbox } }: Streams): Promise<Record<string, string>> => {
+  let found: Record<string, string> | undefined;
+  await until('an assignment', async () => {
+    const read = (await redis.xreadgroup('GROUP', 'agent', 'hand', 'COUNT', 1, 'STREAMS', inbox, '>')) as
+      [string, [string, string[]][]][] | null;
+    const fields = read?.[0]?.[1][0]?.[1] ?? [];
+    const message: Record<string, string> = {};
+    for (let at = 0; at + 1 < fields.length; at += 2) message[fields[at]!] = fields[at + 1]!;
+    if (message['kind'] === 'assign') found = message;
+    return found !== undefined;
+  });
+  return found!;
+};
+
+const report = (agent: Streams, fields: Record<string, string>): Promise<unknown> =>
+  redis.xadd(agent.redis.outbox, '*', ...Object.entries({ agent: agent.id, ...fields }).flat());
+
+const settled = (task: string, status: string): Promise<void> =>
+  until(`${task} is ${status}`, async () => (await site!.call(`/tasks/${task}`))['status'] === status);
+
+/** Agents of three types in two shards, tasks of every kind of state: done, running, queued, failed. */
+async function work(): Promise<{ agent: Streams; task: string; token: string }> {
+  const agents = await Promise.all(['alpha', 'beta', 'gamma'].map(registered));
+  for (const agent of agents) {
+    const type = agent.id.split('-')[2]!;
+    await site!.call(
+      '/tasks',
+      [1, 2, 3].map((parameters) => ({ type, parameters, priority: 5 })),
+    );
+    const { task = '', token = '' } = await nextAssignment(agent);
+    await report(agent, { kind: 'completed', task, token, result: '{"done":true}' });
+    await settled(task, 'succeeded');
+  }
+  await site!.call('/tasks', { type: 'nobody', parameters: { text: 'ü\u2028"' } });
+  const agent = agents[0]!;
+  const { task = '', token = '' } = await nextAssignment(agent);
+  await report(agent, { kind: 'started', task, token });
+  await settled(task, 'running');
+  return { agent, task, token };
+}
+
+describe('FLUSHALL under a running orchestrator', () => {
+  test('it stops loudly; a rebuild brings every actor back to the byte, and the work goes on', async () => {
+    site = await startProgram(config);
+    const { agent, task, token } = await work();
+    await projected();
+    const before = await contents();
+    await redis.flushall();
+
+    await until('the shards are let go', () => site!.log.lines.some(({ message }) => message === 'shard lost'));
+    await until('every shard is refused', () => {
+      const refused = site!.log.lines.filter(({ message }) => message === 'shard cannot be taken');
+      return new Set(refused.map(({ fields }) => (fields as { shard: number }).shard)).size === shards;
+    });
+    const said = site.log.lines.find(({ message }) => message === 'shard cannot be taken')!.fields;
+    expect((said as { error: string }).error).toContain('orchestrator rebuild');
+    expect(await redis.hlen(space.shard(0).snapshots)).toBe(0);
+
+    // What the agent says meanwhile is kept, and counts when its shard is back: its token is still worth something.
+    await report(agent, { kind: 'completed', task, token, result: '42' });
+    const identity = (await new PostgresSiteRegister(pool, system).site())!;
+    const archive = new PostgresArchive(pool);
+    const outcome = await rebuild({ store, archive, registry, identity });
+    expect(outcome.drift).toEqual([]);
+    expect(outcome.shards.reduce((sum, { actors }) => sum + actors, 0)).toBeGreaterThan(10);
+
+    await settled(task, 'succeeded');
+    // Nobody but that task and its agent has moved.
+    const after = await contents();
+    for (const [shard, { snapshots }] of before.entries())
+      for (const [address, text] of Object.entries(snapshots))
+        if (/^task\//.test(address) && !text.includes('"alpha"')) expect(after[shard]!.snapshots[address]).toBe(text);
+    const next = await site.call('/tasks', { type: 'alpha' });
+    await settled(String(next['id']), 'assigned');
+  });
+
+  test('a rebuild that nobody works on gives the same bytes in every key', async () => {
+    site = await startProgram(config);
+    await work();
+    await projected();
+    await site.stop();
+    site = undefined;
+    const before = await contents();
+    const ends = await store.journalEnds(shards);
+    await redis.flushall();
+    const identity = (await new PostgresSiteRegister(pool, system).site())!;
+    await rebuild({ store, archive: new PostgresArchive(pool), registry, identity });
+    expect(await contents()).toEqual(before);
+    expect(await store.journalEnds(shards)).toEqual(ends);
+  });
+});
+
+describe('a start', () => {
+  test('with an empty Redis rebuilds the site by itself', async () => {
+    site = await startProgram(config);
+    const { agent, task, token } = await work();
+    await projected();
+    await site.stop();
+    const before = await contents();
+    await redis.flushall();
+    site = await startProgram(config);
+    expect(site.log.lines.some(({ message }) => message.includes('Redis has lost this site'))).toBe(true);
+    const { snapshots } = before[Number(task.split('-')[1])]!;
+    expect(await redis.hget(space.shard(Number(task.split('-')[1])).snapshots, `task/${task}`)).toBe(
+      snapshots[`task/${task}`],
+    );
+    await report(agent, { kind: 'completed', task, token, result: '1' });
+    await settled(task, 'succeeded');
+  });
+
+  test('with the Redis of another site is refused', async () => {
+    site = await startProgram(config);
+    await site.stop();
+    site = undefined;
+    await redis.flushall();
+    const other = siteConfig(server.url, await createDatabase('other'), shards);
+    const foreign = await startProgram(other);
+    await foreign.stop();
+    await expect(startProgram(config)).rejects.toThrow('do not belong together');
+  });
+
+  test('with a Redis that is older than PostgreSQL is refused', async () => {
+    site = await startProgram(config);
+    await work();
+    await projected();
+    await site.stop();
+    site = undefined;
+    for (let shard = 0; shard < shards; shard++) await redis.del(space.shard(shard).journal);
+    await expect(startProgram(config)).rejects.toThrow('restored from an older copy');
+  });
+
+  test('with another number of shards is refused', async () => {
+    site = await startProgram(config);
+    await site.stop();
+    site = undefined;
+    await expect(startProgram(siteConfig(server.url, config.postgres.url!, 3))).rejects.toThrow('born with 2 shards');
+  });
+});
+
+test('a rebuild touches nothing that is there, or held', async () => {
+  site = await startProgram(config);
+  await work();
+  const identity = (await new PostgresSiteRegister(pool, system).site())!;
+  const settings = { store, archive: new PostgresArchive(pool), registry, identity };
+  await expect(rebuild({ ...settings, force: true })).rejects.toThrow('stop the orchestrator first');
+  await site.stop();
+  site = undefined;
+  const before = await contents();
+  await expect(rebuild(settings)).rejects.toThrow('--force');
+  expect(await contents()).toEqual(before);
+  await rebuild({ ...settings, force: true });
+});
