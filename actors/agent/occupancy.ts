@@ -17,17 +17,12 @@ export function resourceLeft({ resources, claims }: Pick<AgentContext, 'resource
   return left;
 }
 
-/** A copy without a prototype: the engine keeps it as a table, where new names cost nothing; otherwise each makes a shape. */
-function held(before: AgentContext['holding']): Record<string, 0 | 1> {
-  return Object.assign(Object.create(null) as Record<string, 0 | 1>, before);
-}
-
 export function occupied(
   { holding: before, claims }: Holder,
   tasks: readonly (readonly [task: string, watched: 0 | 1, claim?: Claim])[],
   at: number,
 ): Partial<AgentContext> {
-  const holding = held(before);
+  const holding = { ...before };
   const claimed: Record<string, Claim> = {};
   for (const [task, watched, claim] of tasks) {
     holding[task] = watched;
@@ -38,9 +33,8 @@ export function occupied(
 }
 
 export function released({ holding: before, claims }: Holder, tasks: readonly string[]): Partial<AgentContext> {
-  const gone = new Set(tasks);
-  const holding = held({});
-  for (const task in before) if (!gone.has(task)) holding[task] = before[task]!;
+  const holding = { ...before };
+  for (const task of tasks) delete holding[task];
   if (!claims) return { holding };
   const left = Object.fromEntries(Object.entries(claims).filter(([task]) => task in holding));
   return { holding, claims: Object.keys(left).length > 0 ? left : undefined };
