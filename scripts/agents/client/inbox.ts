@@ -30,7 +30,10 @@ export interface InboxOptions {
  */
 export async function readInbox(options: InboxOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    // A connection that Redis refuses fails as "closed"; why, only its event says.
+    let event: Error | undefined;
     const connection = openConnection(options.redisUrl, 'agent-inbox', (error) => {
+      event = error;
       options.log.debug({ error: error.message }, 'inbox connection');
     });
     const cut = () => connection.disconnect();
@@ -40,7 +43,7 @@ export async function readInbox(options: InboxOptions, signal: AbortSignal): Pro
       await readConnection(connection, options, signal);
     } catch (error) {
       if (!signal.aborted) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error, event);
         options.log.warn({ reason }, 'the inbox cannot be read; the connection is replaced');
         if (/^(?:NOGROUP|NOPERM|WRONGPASS|NOAUTH|WRONGTYPE)/u.test(reason)) options.lost(reason);
         await pause(reconnectAfterMs, signal);
@@ -50,6 +53,11 @@ export async function readInbox(options: InboxOptions, signal: AbortSignal): Pro
       connection.disconnect();
     }
   }
+}
+
+function reasonOf(error: unknown, event: Error | undefined): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return event && message.includes('closed') ? event.message : message;
 }
 
 async function readConnection(connection: Redis, options: InboxOptions, signal: AbortSignal): Promise<void> {

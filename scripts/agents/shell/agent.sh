@@ -61,11 +61,12 @@ register() {
   echo "agent.sh: registered as $id, generation $generation" >&2
 }
 
-# report KIND [FIELD VALUE]...: again until Redis has it; a duplicate is harmless, the token decides.
+# report KIND [FIELD VALUE]...: again until Redis has it, or has taken the account away; a duplicate is harmless.
 report() {
-  local kind=$1 tries=0
+  local kind=$1 tries=0 reply
   shift
-  until redis XADD "$outbox" '*' kind "$kind" agent "$id" generation "$generation" "$@" | grep -qE '^[0-9]+-[0-9]+$'; do
+  until reply=$(redis XADD "$outbox" '*' kind "$kind" agent "$id" generation "$generation" "$@" 2>&1) && grep -qE '^[0-9]+-[0-9]+$' <<<"$reply"; do
+    case $reply in *NOPERM* | *WRONGPASS* | *NOAUTH*) lost=yes; return 1 ;; esac
     tries=$((tries + 1))
     [ $tries -ge 40 ] && return 1
     sleep 0.25
@@ -110,12 +111,20 @@ finish_entry() {
   [ -z "$entry" ] && return
   case $kind in
     assign)
-      if [ -n "$leaving$draining" ]; then
+      # What is delivered twice is done once. Ids and tokens hold no spaces.
+      if [[ $seen == *" $attempt_token "* ]]; then
+        :
+      elif [ -n "$leaving$draining" ]; then
+        seen=" $attempt_token${seen:0:20000}"
         report released task "$task" token "$attempt_token" reason 'the agent takes no new work'
       else
+        seen=" $attempt_token${seen:0:20000}"
         report started task "$task" token "$attempt_token"
         redis XACK "$inbox" "$group" "$entry" >/dev/null
-        until complete "$task" "$attempt_token" "$parameters" || [ -n "$leaving" ]; do sleep 0.25; done
+        until complete "$task" "$attempt_token" "$parameters" || [ -n "$leaving$lost" ]; do
+          sleep 0.25
+          beat
+        done
         echo "agent.sh: task $task is done" >&2
       fi
       ;;
@@ -131,11 +140,11 @@ finish_entry() {
   redis XACK "$inbox" "$group" "$entry" >/dev/null
 }
 
-leaving= draining= refused= redis_url_fixed=$redis_url
+leaving= draining= refused= seen=' ' redis_url_fixed=$redis_url
 trap 'leaving=yes' TERM INT
 
 while [ -z "$leaving" ]; do
-  lost=
+  lost= draining=
   register
   from=0
   beat
