@@ -38,6 +38,7 @@ test('the TypeScript client conforms', { timeout: 120_000 }, async () => {
 });
 
 const python = await findPython({ cacheDir: join(rootDir, '.cache'), allowDownload: true });
+// Skipped where there is neither python3-redis nor apt-get to fetch it.
 test.skipIf(python === undefined)('the Python sample conforms', { timeout: 120_000 }, async () => {
   const set = Object.entries(python!.env).map(([name, value]) => `${name}=${value}`);
   conforms(await kit(['env', ...set, python!.python, join(rootDir, 'scripts/agents/python/agent.py')]));
@@ -47,6 +48,7 @@ const copy = join(redisCacheDir, 'copy');
 const privateCli = join(copy, 'usr/bin/redis-cli');
 const cli = spawnSync('redis-cli', ['--version']).status === 0 ? 'redis-cli' : privateCli;
 const tools = (cli === 'redis-cli' || existsSync(cli)) && spawnSync('curl', ['--version']).status === 0;
+// Skipped where there is no redis-cli or no curl.
 test.skipIf(!tools)('the shell sample conforms', { timeout: 120_000 }, async () => {
   const libraries = join(copy, `usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`);
   const set = [`REDIS_CLI=${cli}`, ...(cli === privateCli ? [`LD_LIBRARY_PATH=${libraries}`] : [])];
@@ -55,10 +57,12 @@ test.skipIf(!tools)('the shell sample conforms', { timeout: 120_000 }, async () 
 
 const perl = spawnSync('perl', ['-MJSON::PP', '-e', '1']).status === 0;
 const perlAgent = ['perl', join(import.meta.dirname, '../support/agent.pl')];
+// Skipped where there is no Perl, which every Debian has.
 test.skipIf(!perl)('an agent in Perl, written from the page alone, conforms', { timeout: 120_000 }, async () => {
   conforms(await kit(perlAgent));
 });
 
+// Skipped where there is no Perl, which every Debian has.
 test.skipIf(!perl).each(['R3', 'R4', 'R5', 'R7', 'R9', 'R10', 'R12', 'R17'] as const)(
   'an agent that breaks %s is seen to break it',
   { timeout: 120_000 },
