@@ -81,6 +81,8 @@ export const agentMachine = setup({
   },
 }).createMachine({
   id: 'agent',
+  // What an agent said of itself to a site is old when the other one hears of it; it says so again.
+  meta: { merge: { external: ['goodbye', 'drain', 'pause', 'resume', 'retire'], fields: { generation: 'max' } } },
   context: ({ input }) => ({ ...enrolled(input, input.at), generation: 1, usedAt: 0 }),
   initial: 'registering',
   states: {

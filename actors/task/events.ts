@@ -103,7 +103,9 @@ export type DerivedEvent =
   | { type: 'assign'; agent: string; token: string; attempt: number; batch?: true }
   | { type: 'revoke'; agent: string; reason: string }
   | { type: 'beat'; token: string }
-  | { type: 'overdue' };
+  | { type: 'overdue' }
+  /** Made of a branch of history that lost, in which the task had come to its end. */
+  | { type: 'settle'; state: string; result?: unknown; error?: Record<string, unknown>; reason?: string };
 
 type External = { [K in keyof typeof events]: z.infer<(typeof events)[K]> }[keyof typeof events];
 

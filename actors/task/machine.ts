@@ -68,6 +68,16 @@ const base = setup({
       reason: undefined,
       finishedAt: undefined,
     })),
+    /** The other site of the pair ended it, and told so. */
+    adopt: assign(({ event }) => {
+      if (event.type !== 'settle') return {};
+      const { result, error, reason } = event;
+      return {
+        ...(result !== undefined && { result: result as Json }),
+        ...(error !== undefined && { error: error as JsonObject }),
+        reason,
+      };
+    }),
     /** (Re)starts the clock by which a running attempt must be heard of. */
     watch: raise({ type: 'overdue' } as TaskEvent, { id: 'overdue', delay: 'heartbeat' }),
     unwatch: cancel('overdue'),
@@ -78,6 +88,9 @@ const base = setup({
     next: ({ context, event }) => event.type === 'assign' && event.attempt === context.attempt + 1,
     holder: ({ context, event }) => event.type === 'revoke' && event.agent === context.agent,
     worthRetrying: ({ context, event }) => (event.type !== 'fail' || event.retryable) && mayRetry(context),
+    settledSucceeded: ({ event }) => event.type === 'settle' && event.state === 'succeeded',
+    settledCancelled: ({ event }) => event.type === 'settle' && event.state === 'cancelled',
+    settledExpired: ({ event }) => event.type === 'settle' && event.state === 'expired',
     mayLose: ({ context }) => context.losses + 1 < taskDefaults.lossesMax,
   },
   delays: {
@@ -109,6 +122,13 @@ const timedOut = (reason: string) =>
     { guard: 'worthRetrying', target: '#task.open.retrying', actions: ['countFailure', because(reason)] },
     { target: '#task.parked', actions: ['countFailure', because(reason)] },
   ] as const;
+
+/** The end that a branch of history came to which is not the current one: clients were told, so it stands. */
+const settle = [
+  { guard: 'settledSucceeded', target: '#task.succeeded', actions: 'adopt' },
+  { guard: 'settledCancelled', target: '#task.cancelled', actions: 'adopt' },
+  { guard: 'settledExpired', target: '#task.expired', actions: 'adopt' },
+] as const;
 
 /** What may happen to an attempt whether it has started or not. */
 const attemptEvents = {
@@ -145,6 +165,14 @@ const attemptEvents = {
 
 export const taskMachine = base.createMachine({
   id: 'task',
+  meta: {
+    merge: {
+      told: ['parked'],
+      precedence: ['succeeded', 'cancelled', 'expired'],
+      settle: { event: 'settle', carries: ['result', 'error', 'reason'] },
+      fields: { attempt: 'max', createdAt: 'min' },
+    },
+  },
   context: ({ input }) => ({
     type: input.type,
     parameters: input.parameters as Json,
@@ -166,6 +194,7 @@ export const taskMachine = base.createMachine({
   states: {
     open: {
       initial: 'queued',
+      on: { settle },
       after: { scheduleToClose: { target: 'expired', actions: because('schedule_to_close') } },
       states: {
         queued: {
@@ -221,6 +250,7 @@ export const taskMachine = base.createMachine({
       on: {
         redrive: { target: 'open', actions: 'reopen' },
         cancel: { target: 'cancelled', actions: cancelBy },
+        settle,
       },
     },
     succeeded: { type: 'final', entry: 'finish' },

@@ -128,3 +128,16 @@ function resolved(definition: LoadedDefinition, stored: StoredActor): AnyMachine
     historyValue,
   } as never) as AnyMachineSnapshot;
 }
+
+/** A snapshot of the machine in a state that it did not reach by an event of its own. */
+export function rebuilt(
+  definition: LoadedDefinition,
+  value: StateValue,
+  context: JsonObject,
+  status: 'active' | 'done',
+): AnyMachineSnapshot {
+  return (
+    definition.plan?.restore(value, context) ??
+    (definition.machine.resolveState({ value, context, status } as never) as AnyMachineSnapshot)
+  );
+}

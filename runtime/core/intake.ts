@@ -137,7 +137,15 @@ function commands(entry: Entry): Intake {
 
 const wholePattern = /^\d{1,4}$/;
 
-const origins: ReadonlySet<unknown> = new Set<Origin>(['command', 'report', 'relay', 'timer', 'actor', 'dispatch']);
+const origins: ReadonlySet<unknown> = new Set<Origin>([
+  'command',
+  'report',
+  'relay',
+  'timer',
+  'actor',
+  'dispatch',
+  'merge',
+]);
 
 /** What the runtime wrote itself; looked at all the same, because whoever reaches the stream could write it (R10). */
 function isEnvelope(value: unknown): value is Envelope {

@@ -12,7 +12,7 @@ import { type Envelope, type MachineEvent, type StateValue } from '../protocol/e
 import { parseAddress } from '../protocol/ids.ts';
 import type { JsonObject } from '../protocol/json.ts';
 import type { Actor } from './actor.ts';
-import { isDone, noRecent, noTimers, stateOf, viewOf, type Timers } from './actor.ts';
+import { isDone, noRecent, noTimers, rebuilt, stateOf, viewOf, type Timers } from './actor.ts';
 import { durable, NotJson } from './context.ts';
 import type { LoadedDefinition } from './definition.ts';
 import type { Effect } from './effect.ts';
@@ -85,6 +85,7 @@ export function step(
     }
     const event = envelope.event!;
     if (envelope.origin === 'timer') return fire(definition, actor, envelope, nowMs);
+    if (envelope.origin === 'merge') return merge(definition, actor, envelope, event, nowMs);
     if (actor) return advance(definition, actor, envelope, event, nowMs);
     if (!definition.genesis) return refused('unknown-actor', `there is no ${envelope.to}`, []);
     const birth: Envelope = { id: envelope.id, to: envelope.to, origin: 'actor' };
@@ -157,6 +158,23 @@ function fire(definition: LoadedDefinition, actor: Actor | undefined, envelope: 
     return { outcome: 'duplicate', detail: `timer ${envelope.id} is not due` };
   if (envelope.id === retireTimer) return { outcome: 'retired' };
   return advance(definition, actor, envelope, typeof timer === 'object' ? timer[1] : envelope.event!, nowMs);
+}
+
+/** Of a merge: `MERGE` joins fields, `CORRECTION` changes what was told as final, any other event is the machine's own. */
+function merge(
+  definition: LoadedDefinition,
+  actor: Actor | undefined,
+  envelope: Envelope,
+  event: MachineEvent,
+  nowMs: number,
+): Decision {
+  if (!actor) return refused('unknown-actor', `there is no ${envelope.to}`, []);
+  if (event.type !== 'MERGE' && event.type !== 'CORRECTION') return advance(definition, actor, envelope, event, nowMs);
+  const value = (event['state'] ?? actor.snapshot.value) as StateValue;
+  const context = { ...(actor.snapshot.context as JsonObject), ...(event['context'] as JsonObject | undefined) };
+  const status = isDone(actor) ? 'done' : 'active';
+  asked = [];
+  return settle(actor, { ...rebuilt(definition, value, context, status), status } as never, envelope, nowMs);
 }
 
 function advance(

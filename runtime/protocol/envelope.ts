@@ -11,9 +11,10 @@ export type MachineEvent = JsonObject & { readonly type: string };
 
 /**
  * Where an envelope came from. `command`, `report` and `relay` are external to the shard, the rest is derived by it.
+ * `merge` is what the active site of a pair makes of a branch that lost (core/merge).
  * A command or a report is checked against its schema; derived events are made by checked code.
  */
-export type Origin = 'command' | 'report' | 'relay' | 'timer' | 'actor' | 'dispatch';
+export type Origin = 'command' | 'report' | 'relay' | 'timer' | 'actor' | 'dispatch' | 'merge';
 
 export interface Envelope {
   /** Unique per origin; a repeated command is recognised by it. */

@@ -1,0 +1,60 @@
+/** One shard of one site of a pair, on the real core: it decides batches into links, and can fork from any link. */
+import { createRegistry } from '../../actors/application.ts';
+import { viewOf } from '../../runtime/core/actor.ts';
+import { mergeRulesOf } from '../../runtime/core/merge/rules.ts';
+import { follow } from '../../runtime/core/merge/replica.ts';
+import { reconcile, type Reconciliation } from '../../runtime/core/merge/reconcile.ts';
+import type { BranchTree } from '../../runtime/core/merge/tree.ts';
+import type { Entry } from '../../runtime/core/decision.ts';
+import { linkAfter, origin, type Cursor, type Link } from '../../runtime/protocol/chain.ts';
+import type { Envelope } from '../../runtime/protocol/envelope.ts';
+import type { Address } from '../../runtime/protocol/ids.ts';
+import type { JournalRecord } from '../../runtime/protocol/journal.ts';
+import { createBench, type Bench } from './decisions.ts';
+
+export const registry = createRegistry();
+export const rules = new Map(registry.all().map((definition) => [definition.id, mergeRulesOf(definition)]));
+
+export function reconciled(tree: BranchTree): Reconciliation {
+  return reconcile({ registry, rules }, tree);
+}
+
+let derived = 0;
+
+export function derivedEntry(envelopes: readonly Envelope[]): Entry {
+  return { source: 'commands', id: `${++derived}-1`, fields: ['derived', JSON.stringify(envelopes)] };
+}
+
+export class Branch {
+  readonly bench: Bench;
+  readonly epoch: number;
+  readonly links: Link[] = [];
+  #head: Cursor;
+
+  /** Goes on after the links, which must be a whole history. */
+  constructor(epoch: number, past: readonly Link[] = [], shard = 0) {
+    this.epoch = epoch;
+    this.#head = past.at(-1) ?? origin('i1');
+    this.bench = createBench([], shard);
+    const { world } = this.bench;
+    world.siteEpoch = epoch;
+    world.mint = () => `token-${epoch}-${this.links.length}-${++derived}`;
+    const actors = new Map();
+    follow(world.registry, actors, past);
+    for (const [address, actor] of actors as Map<Address, Parameters<typeof viewOf>[0]>) {
+      world.actors.set(address, actor);
+      world.dispatcher.observe(address, viewOf(actor));
+      world.alarms.watch(address, actor.timers);
+    }
+  }
+
+  run(entries: readonly Entry[], nowMs = 1_000, timers: readonly string[] = []): readonly JournalRecord[] {
+    const decided = this.bench.run(entries, nowMs, timers);
+    if (decided.commit.journal !== undefined) {
+      const link = linkAfter(this.#head, this.epoch, decided.commit.journal);
+      this.#head = link;
+      this.links.push(link);
+    }
+    return this.bench.records(decided);
+  }
+}
