@@ -3,9 +3,10 @@ import express, { type Express, type Request, type RequestHandler } from 'expres
 import { limits } from '../config/limits.ts';
 import { agentRoutes } from './agents.ts';
 import { audited, auditRoute } from './audit.ts';
-import { allow, authenticate } from './auth.ts';
+import { allow, authenticate, keepTenants } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
+import type { Operation } from './operation.ts';
 import { openApiDocument } from './openapi.ts';
 import { requestLog } from './requestlog.ts';
 import { methodsOf, routes } from './routes.ts';
@@ -75,11 +76,12 @@ export function createApp(context: ApiContext): Express {
   app.use(limitRequests(context.rateLimits));
   app.use('/api/v1', tracing(context.system));
   app.use(audited(context, auditedAction));
+  app.use(keepTenants((request) => operationOf(request)?.operation?.tenants === true));
   app.get('/metrics', allow('read'), async (_request, response) => {
     response.type(context.metrics.contentType).send(await context.metrics.render());
   });
   const document = openApiDocument(context.site.version);
-  app.get('/api/v1/openapi.json', (_request, response) => {
+  app.get('/api/v1/openapi.json', allow('read'), (_request, response) => {
     response.json(document);
   });
   app.use('/api/v1', eventRoutes(context));
@@ -122,12 +124,19 @@ const wellFormed: RequestHandler = (request, _response, next) => {
   else next();
 };
 
-/** Method and route of a request that stands in the audit log. */
-function auditedAction({ path, method }: Request): string | undefined {
-  if (method === 'GET' || method === 'HEAD') return undefined;
+/** The route of a request and what the table says of it; `operation` is undefined for a method that it does not take. */
+function operationOf({ path, method }: Request): { path: string; operation: Operation | undefined } | undefined {
   const route = known.find(({ pattern }) => pattern.test(path));
-  if (!route || routes[route.path]?.[method.toLowerCase()]?.audited === false) return undefined;
-  return `${method} ${route.path}`;
+  return (
+    route && { path: route.path, operation: routes[route.path]?.[method === 'HEAD' ? 'get' : method.toLowerCase()] }
+  );
+}
+
+/** Method and route of a request that stands in the audit log. */
+function auditedAction(request: Request): string | undefined {
+  if (request.method === 'GET' || request.method === 'HEAD') return undefined;
+  const route = operationOf(request);
+  return !route || route.operation?.audited === false ? undefined : `${request.method} ${route.path}`;
 }
 
 const knownMethod: RequestHandler = (request, _response, next) => {

@@ -15,6 +15,8 @@ export interface Operation {
   optionalBody?: boolean;
   answers: Record<string, readonly [description: string, schema?: Schema, type?: string]>;
   problems?: readonly ProblemCode[];
+  /** True where a token of a tenant may ask: what is answered is checked against its tenant, or is nobody's. */
+  tenants?: true;
   /** False for the daily work of clients and agents; every other request that is no read stands in the audit log. */
   audited?: false;
 }

@@ -30,6 +30,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'Submit one task, an array of tasks, or NDJSON',
       scope: 'tasks:submit',
+      tenants: true,
       audited: false,
       parameters: [
         header('Idempotency-Key', 'The same key with the same body meets the same task.'),
@@ -54,6 +55,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'List tasks, newest first',
       scope: 'read',
+      tenants: true,
       parameters: [
         ...taskQuery
           .filter((name) => name !== 'limit' && name !== 'cursor')
@@ -68,6 +70,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'One task',
       scope: 'read',
+      tenants: true,
       parameters: [taskId, wait, header('If-None-Match', 'ETag that the client has.')],
       answers: { 200: ['The task.', ref('Task')], 304: ['It has not changed.'] },
       problems: ['invalid-id', 'not-found'],
@@ -75,6 +78,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     delete: {
       summary: 'Cancel a task',
       scope: 'tasks:cancel',
+      tenants: true,
       parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
       answers: {
         200: ['Cancelled.', ref('Accepted')],
@@ -87,6 +91,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'Queue a parked task again',
       scope: 'tasks:redrive',
+      tenants: true,
       parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
       body: ref('Redrive'),
       optionalBody: true,
@@ -98,6 +103,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'Every transition of a task, oldest first',
       scope: 'read',
+      tenants: true,
       parameters: [taskId, ...paging],
       answers: { 200: ['A page.', ref('History')] },
       problems: ['invalid-id', 'not-found', 'invalid-cursor'],
@@ -107,6 +113,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'Transitions of a task as they happen, until it is settled',
       scope: 'read',
+      tenants: true,
       parameters: [taskId, ...lastEventId],
       answers: { 200: stream },
       problems: ['invalid-id', 'not-found', 'too-many-streams'],
@@ -125,6 +132,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'A one-time ticket for an event stream',
       scope: 'read',
+      tenants: true,
       audited: false,
       answers: { 201: ['The ticket.', ref('Ticket')] },
       problems: ['too-many-streams'],
@@ -172,7 +180,12 @@ export const routes: Record<string, Record<string, Operation>> = {
     },
   },
   '/api/v1/status': {
-    get: { summary: 'The state of the site', scope: 'read', answers: { 200: ['The status.', ref('Status')] } },
+    get: {
+      summary: 'The state of the site',
+      scope: 'read',
+      tenants: true,
+      answers: { 200: ['The status.', ref('Status')] },
+    },
   },
   '/api/v1/audit': {
     get: {
@@ -210,7 +223,12 @@ export const routes: Record<string, Record<string, Operation>> = {
   },
   ...visualiserRoutes,
   '/api/v1/openapi.json': {
-    get: { summary: 'This document', scope: 'read', answers: { 200: ['OpenAPI 3.1.', { type: 'object' }] } },
+    get: {
+      summary: 'This document',
+      scope: 'read',
+      tenants: true,
+      answers: { 200: ['OpenAPI 3.1.', { type: 'object' }] },
+    },
   },
   '/metrics': {
     get: {

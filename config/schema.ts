@@ -113,7 +113,9 @@ export const configSchema = z.strictObject({
         .describe('auto: readable on a terminal, JSON lines elsewhere.'),
       directory: file
         .optional()
-        .describe('Also writes orchestrator.log and orchestrator.error.log there, JSON lines; a reload opens them anew.'),
+        .describe(
+          'Also writes orchestrator.log and orchestrator.error.log there, JSON lines; a reload opens them anew.',
+        ),
     })
     .prefault({}),
   redis: z

@@ -7,6 +7,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'Registered definitions',
       scope: 'read',
+      tenants: true,
       answers: { 200: ['The definitions, and how many actors of each live here.', ref('MachineList')] },
       problems: ['invalid-request'],
     },
@@ -15,6 +16,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'The statechart of a definition as data',
       scope: 'read',
+      tenants: true,
       parameters: [inPath('definition')],
       answers: { 200: ['States and transitions.', ref('Chart')] },
       problems: ['invalid-request', 'not-found'],
@@ -24,6 +26,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'The statechart of a definition as a picture',
       scope: 'read',
+      tenants: true,
       parameters: [inPath('definition'), header('If-None-Match', 'ETag that the client has.')],
       answers: { 200: ['SVG.', { type: 'string' }, 'image/svg+xml'], 304: ['It has not changed.'] },
       problems: ['invalid-request', 'not-found'],
@@ -51,6 +54,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'How an actor stands: its states, context, timers and the events that it takes',
       scope: 'read',
+      tenants: true,
       parameters: [inPath('definition'), inPath('id')],
       answers: { 200: ['The actor.', ref('Actor')] },
       problems: ['invalid-request', 'invalid-id', 'not-found', 'not-legal-now'],
@@ -60,6 +64,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'Tell an actor an event that it takes as a command; `legal` of the actor names the scope of each',
       scope: 'admin',
+      tenants: true,
       parameters: [inPath('definition'), inPath('id')],
       body: { type: 'object', properties: { type: { type: 'string' } }, required: ['type'] },
       answers: {
@@ -73,6 +78,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
     get: {
       summary: 'The history of an actor, decided once more; with `at`, how it stood after that record',
       scope: 'read',
+      tenants: true,
       parameters: [inPath('definition'), inPath('id'), inQuery('at', { type: 'integer', minimum: 0 })],
       answers: { 200: ['The records, or the actor at one of them.', ref('Replay')] },
       problems: ['invalid-request', 'invalid-id', 'not-found'],
@@ -83,6 +89,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
       summary: 'What would have become of an actor with another event; nothing is changed and no effect is run',
       audited: false,
       scope: 'read',
+      tenants: true,
       parameters: [inPath('definition'), inPath('id')],
       body: ref('WhatIf'),
       answers: { 200: ['The steps from there on.', { type: 'object' }] },
