@@ -147,6 +147,8 @@ export async function compose({
     lanes: () => supervisor?.lanes() ?? [],
     census: () => supervisor?.census() ?? new Map<string, number>(),
     shardsHeld: () => supervisor?.shards.length ?? 0,
+    shards,
+    shardsRefused: () => supervisor?.refused.size ?? 0,
     readAgeMs: () => supervisor?.readAgeMs ?? 0,
     groups: () => inspection.groups(supervisor?.shards ?? []).catch(whenUnavailable([])),
     projection: () => lags(projectors),

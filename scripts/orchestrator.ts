@@ -9,6 +9,7 @@ import type { Config } from '../config/schema.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { limits } from '../config/limits.ts';
 import { auditCommand, auditUsage } from './commands/audit.ts';
+import { backupCommand, backupUsage, restoreCommand } from './commands/backup.ts';
 import { migrateCommand, migrateUsage } from './commands/migrate.ts';
 import { rebuildCommand, rebuildUsage } from './commands/rebuild.ts';
 import { UsageError } from './commands/usage.ts';
@@ -28,6 +29,7 @@ const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
   config check    says whether the configuration can be used
 ${auditUsage}
 ${migrateUsage}
+${backupUsage}
 ${rebuildUsage}
 
 Every command takes --config FILE and --set section.key=value.
@@ -50,6 +52,10 @@ function main(argv: readonly string[]): number | Promise<number> {
       return config(rest);
     case 'audit':
       return auditCommand(rest);
+    case 'backup':
+      return backupCommand(rest);
+    case 'restore':
+      return restoreCommand(rest);
     case 'migrate':
       return migrateCommand(rest);
     case 'rebuild':

@@ -13,6 +13,9 @@ export interface MetricSources {
   /** `<definition> <state>` -> number. */
   census(): ReadonlyMap<string, number>;
   shardsHeld(): number;
+  /** Shards of the site, and those that this process could not take. */
+  shards: number;
+  shardsRefused(): number;
   readAgeMs(): number;
   /** Stream groups of the shards held here. */
   groups(): Promise<{ shard: number; group: string; lag: number; pending: number }[]>;
@@ -101,6 +104,12 @@ export function createMetrics(sources: MetricSources): Metrics {
   });
   gauge('orchestrator_shards_held', 'Shards that this process owns.', [], function () {
     this.set(sources.shardsHeld());
+  });
+  gauge('orchestrator_shards', 'Shards of the site.', [], function () {
+    this.set(sources.shards);
+  });
+  gauge('orchestrator_shards_refused', 'Shards that this process cannot take; the log says why.', [], function () {
+    this.set(sources.shardsRefused());
   });
   gauge('orchestrator_shard_read_age_seconds', 'Longest time since a shard loop came round.', [], function () {
     this.set(sources.readAgeMs() / 1000);

@@ -11,6 +11,7 @@ import { PostgresArchive } from '../../runtime/postgres/archive.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
 import { PostgresSiteRegister } from '../../runtime/postgres/site.ts';
+import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisSiteStore } from '../../runtime/redis/sitestore.ts';
 import { createLog } from '../../runtime/telemetry/log.ts';
 import { startServers } from '../servers.ts';
@@ -26,6 +27,7 @@ export interface Stores {
   register: PostgresSiteRegister;
   archive: PostgresArchive;
   projection: PostgresProjectionStore;
+  journals: RedisJournalReader;
 }
 
 /** Opens what the configuration names, and closes it after the work. */
@@ -36,12 +38,14 @@ export async function withStores<T>(config: Config, work: (stores: Stores) => Pr
   const servers = await startServers(config, dataDirectory(config), log);
   // Work on a whole site takes the time that it takes.
   const pool = new Pool({ url: servers.postgresUrl, tls: transport.postgres, log, queryTimeoutMs: 0 });
-  const store = new RedisSiteStore({
-    redis: { url: servers.redisUrl, name: 'orchestrator-command', ...(transport.redis && { tls: transport.redis }) },
-    space: keyspace(config.redis.prefix),
-    system,
-    log,
-  });
+  const redis = {
+    url: servers.redisUrl,
+    name: 'orchestrator-command',
+    ...(transport.redis && { tls: transport.redis }),
+  };
+  const adapters = { redis, space: keyspace(config.redis.prefix), system, log };
+  const store = new RedisSiteStore(adapters);
+  const journals = new RedisJournalReader(adapters);
   try {
     return await work({
       system,
@@ -49,12 +53,14 @@ export async function withStores<T>(config: Config, work: (stores: Stores) => Pr
       registry: createRegistry(),
       pool,
       store,
+      journals,
       register: new PostgresSiteRegister(pool, system),
       archive: new PostgresArchive(pool),
       projection: new PostgresProjectionStore(pool, [taskProjection, agentProjection]),
     });
   } finally {
     store.close();
+    journals.close();
     await pool.close();
     await servers.stop();
   }

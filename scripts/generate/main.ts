@@ -38,6 +38,8 @@ function metrics(): Generated {
     lanes: () => [],
     census: () => new Map(),
     shardsHeld: () => 0,
+    shards: 0,
+    shardsRefused: () => 0,
     readAgeMs: () => 0,
     groups: () => Promise.resolve([]),
     projection: () => [],
