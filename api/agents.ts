@@ -11,6 +11,7 @@ import { address, isId, makeId, shardOfLane } from '../runtime/protocol/ids.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
 import { agentGroup, keyspace } from '../runtime/protocol/keys.ts';
 import type { ActorView } from '../runtime/protocol/snapshot.ts';
+import type { AgentRow } from '../runtime/readmodel.ts';
 import { allow, callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import type { ApiContext } from './context.ts';
@@ -66,7 +67,7 @@ export function agentRoutes(context: ApiContext): Router {
     const query = queryOf(request, ['limit', 'cursor']);
     const { rows, next } = pageOf(await context.readModel.agents(limitOf(query), query.get('cursor')));
     if (next !== undefined) response.set('Link', nextLink('/api/v1/agents', query, next));
-    response.json({ items: rows.map(agentOfRow), next: next ?? null });
+    response.json({ items: await Promise.all(rows.map((row) => agentOf(context, row))), next: next ?? null });
   });
 
   router.get('/:id', allow('read'), async (request, response) => {
@@ -88,6 +89,12 @@ export function agentRoutes(context: ApiContext): Router {
   });
 
   return router;
+}
+
+/** A row of the list, with what only the snapshot says: its heartbeat and what it holds. */
+async function agentOf(context: ApiContext, row: AgentRow): Promise<object> {
+  const view = await storedView(context, 'agent', row.id);
+  return view ? agentOfView(view) : agentOfRow(row);
 }
 
 async function agentNow(context: ApiContext, id: string): Promise<object> {

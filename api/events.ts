@@ -55,7 +55,14 @@ export function eventRoutes(context: ApiContext): Router {
       throw new Problem('not-allowed', 'a token of a tenant follows single tasks only', {
         remedy: 'use /api/v1/tasks/{id}/events',
       });
-    const actors = ['task', 'agent'].flatMap((name) => (query.has(name) ? [address(name, query.get(name)!)] : []));
+    const actors = ['task', 'agent'].flatMap((name) =>
+      query.has(name)
+        ? query
+            .get(name)!
+            .split(',')
+            .map((id) => address(name, id))
+        : [],
+    );
     const [definition, status] = [query.get('definition'), query.get('status')];
     await serve(request, response, {
       ...(actors.length > 0 && { actors: new Set(actors) }),

@@ -14,7 +14,7 @@ export function drawing(chart: Chart, laid: Laid, style = ''): string {
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="${px(laid.width)}" height="${px(laid.height)}" ` +
       `viewBox="0 0 ${px(laid.width)} ${px(laid.height)}" role="img" aria-label="Statechart of ${escaped(chart.definition)}">`,
-    '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">' +
+    '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto-start-reverse">' +
       '<path class="head" d="M0 0.5 L8 4 L0 7.5 z"/></marker></defs>',
     style === '' ? '' : `<style>${style}</style>`,
   ];

@@ -5,7 +5,7 @@ import { access, constants, rm } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { EmbeddedServerError } from './error.ts';
-import { unpackedLibraries, unpackedServer, unpackRedis } from './redis-package.ts';
+import { unpackedLibraries, unpackPackage } from './debian-package.ts';
 
 /** Redis Functions and multi-part AOF came with 7.0. */
 const MAJOR_MIN = 7;
@@ -66,7 +66,7 @@ async function trial(path: string, source: RedisServer['source'], libraries: str
 }
 
 async function cached(copyDir: string, source: 'cache' | 'apt'): Promise<Trial> {
-  return trial(unpackedServer(copyDir), source, await unpackedLibraries(copyDir));
+  return trial(join(copyDir, 'usr/bin/redis-server'), source, await unpackedLibraries(copyDir));
 }
 
 function notFound(reasons: readonly string[]): EmbeddedServerError {
@@ -116,7 +116,12 @@ export async function findRedisServer(search: RedisSearch): Promise<RedisServer>
   // A copy that does not run (another machine's, half deleted) would win against the fresh one. One that was not there
   // a moment ago is another process's fresh copy and stays.
   if (present) await rm(copyDir, { recursive: true, force: true });
-  const unpacked = await unpackRedis({ aptGet: search.aptGet ?? 'apt-get', cacheDir: search.cacheDir, copyDir });
+  const unpacked = await unpackPackage({
+    name: 'redis-server',
+    aptGet: search.aptGet ?? 'apt-get',
+    cacheDir: search.cacheDir,
+    copyDir,
+  });
   if (unpacked.outcome === 'failed') throw notFound([...reasons, `private copy through apt: ${unpacked.reason}`]);
   const fresh = await cached(copyDir, 'apt');
   if (fresh.outcome === 'usable') return fresh.server;

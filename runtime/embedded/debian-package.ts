@@ -1,5 +1,5 @@
 /**
- * A private copy of Debian's redis-server: downloaded with apt into a state folder of our own and unpacked beside it.
+ * A private copy of a program of Debian: its package and what it lacks, downloaded with apt into a state folder of our own and unpacked beside it.
  * Nothing is installed, no service starts, no root is needed.
  */
 import { execFile } from 'node:child_process';
@@ -13,20 +13,23 @@ const run = promisify(execFile);
 
 export type PackageOutcome = { outcome: 'unpacked' } | { outcome: 'failed'; reason: string };
 
-/** Where the server program stands in an unpacked copy. */
-export function unpackedServer(copyDir: string): string {
-  return join(copyDir, 'usr/bin/redis-server');
-}
-
 /** The folders of an unpacked copy that may hold the shared libraries which the machine lacks. */
 export async function unpackedLibraries(copyDir: string): Promise<string[]> {
   const found: string[] = [];
   for (const parent of ['usr/lib', 'lib']) {
     const dir = join(copyDir, parent);
     const names = await readdir(dir, { withFileTypes: true }).catch(() => []);
-    for (const name of names) if (name.isDirectory() && name.name.includes('linux-')) found.push(join(dir, name.name));
+    for (const name of names)
+      if (name.isDirectory() && name.name.includes('linux-'))
+        found.push(join(dir, name.name), ...(await inner(join(dir, name.name))));
   }
   return found;
+}
+
+/** Folders of a library folder: some packages keep what only they use in one of their own. */
+async function inner(dir: string): Promise<string[]> {
+  const names = await readdir(dir, { withFileTypes: true }).catch(() => []);
+  return names.filter((name) => name.isDirectory()).map((name) => join(dir, name.name));
 }
 
 function aptConfig(work: string): string {
@@ -57,7 +60,7 @@ function reason(error: unknown): string {
   return lines.length > 0 ? lines.slice(0, 3).join(' ') : (message.split('\n')[0] ?? message);
 }
 
-async function download(aptGet: string, work: string): Promise<PackageOutcome> {
+async function download(aptGet: string, work: string, name: string): Promise<PackageOutcome> {
   for (const dir of ['state/lists/partial', 'cache/archives/partial']) {
     await mkdir(join(work, dir), { recursive: true });
   }
@@ -65,12 +68,12 @@ async function download(aptGet: string, work: string): Promise<PackageOutcome> {
   await writeFile(config, aptConfig(work));
   await copyFile('/var/lib/apt/extended_states', join(work, 'state/extended_states')).catch(() => undefined);
   const options = { timeout: APT_TIMEOUT_MS, maxBuffer: OUTPUT_BYTES_MAX, env: { ...process.env, LC_ALL: 'C' } };
-  // One source that cannot be reached makes `update` fail although redis-server may come from another one.
+  // One source that cannot be reached makes `update` fail although the package may come from another one.
   const update = await run(aptGet, ['-q', '-c', config, 'update'], options).then(
     () => undefined,
     (error: unknown) => reason(error),
   );
-  const install = ['-q', '-y', '-c', config, '--no-install-recommends', '--download-only', 'install', 'redis-server'];
+  const install = ['-q', '-y', '-c', config, '--no-install-recommends', '--download-only', 'install', name];
   const failed = await run(aptGet, install, options).then(
     () => undefined,
     (error: unknown) => reason(error),
@@ -83,7 +86,9 @@ async function download(aptGet: string, work: string): Promise<PackageOutcome> {
  * Downloads and unpacks into `copyDir`. Two processes may do so at the same time: each works in a folder of its own and
  * the first to finish gives its copy the name; the other's is dropped.
  */
-export async function unpackRedis(options: {
+export async function unpackPackage(options: {
+  /** As Debian calls it. */
+  name: string;
   aptGet: string;
   cacheDir: string;
   copyDir: string;
@@ -91,11 +96,11 @@ export async function unpackRedis(options: {
   await mkdir(options.cacheDir, { recursive: true });
   const work = await mkdtemp(join(options.cacheDir, 'download-'));
   try {
-    const downloaded = await download(options.aptGet, work);
+    const downloaded = await download(options.aptGet, work, options.name);
     if (downloaded.outcome === 'failed') return downloaded;
     const archives = join(work, 'cache/archives');
     const packages = (await readdir(archives)).filter((name) => name.endsWith('.deb'));
-    if (packages.length === 0) return { outcome: 'failed', reason: 'apt has nothing to download for redis-server' };
+    if (packages.length === 0) return { outcome: 'failed', reason: `apt has nothing to download for ${options.name}` };
     const tree = join(work, 'tree');
     for (const name of packages) await run('dpkg-deb', ['-x', join(archives, name), tree]);
     await rename(tree, options.copyDir).catch((error: NodeJS.ErrnoException) => {

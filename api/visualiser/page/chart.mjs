@@ -1,0 +1,133 @@
+/** A statechart on the page: the server's picture, in which states are lit and ways are shown by switching classes. */
+
+const pictures = new Map();
+
+/** @returns the chart as data and its picture; asked for once in the life of a page */
+async function load(session, definition) {
+  if (!pictures.has(definition)) {
+    const path = `/api/v1/machines/${encodeURIComponent(definition)}`;
+    const loading = Promise.all([session.call(path), session.call(`${path}/chart.svg`, { text: true })]);
+    pictures.set(definition, loading);
+    loading.catch(() => pictures.delete(definition));
+  }
+  return pictures.get(definition);
+}
+
+export class StateChart {
+  /** The element to put on the page. */
+  element = Object.assign(document.createElement('div'), { className: 'chart-host', tabIndex: 0 });
+  #chart;
+  #svg;
+  #states = new Map();
+  #lines = new Map();
+  #lit = new Set();
+
+  static async open(session, definition) {
+    const [chart, text] = await load(session, definition);
+    const self = new StateChart();
+    self.#chart = chart;
+    const parsed = new DOMParser().parseFromString(text, 'image/svg+xml').documentElement;
+    self.#svg = document.importNode(parsed, true);
+    self.element.append(self.#svg);
+    for (const node of self.#svg.querySelectorAll('[data-state]')) self.#states.set(node.dataset.state, node);
+    for (const node of self.#svg.querySelectorAll('[data-edge]')) self.#lines.set(node.dataset.edge, node);
+    return self;
+  }
+
+  get chart() {
+    return this.#chart;
+  }
+
+  fit(whole) {
+    this.element.classList.toggle('whole', whole);
+  }
+
+  /** Lights states, and the way that led there. */
+  show(lit, edge, { moving = false } = {}) {
+    this.#lit = new Set(lit);
+    // Every actor is in the root: lighting it would say nothing.
+    this.#lit.delete(this.#chart.states[0].id);
+    for (const [id, node] of this.#states) node.classList.toggle('lit', this.#lit.has(id));
+    this.#intoView();
+    for (const node of this.#svg.querySelectorAll('.taken')) node.classList.remove('taken', 'moving');
+    const line = edge && this.#lines.get(edge.id);
+    if (!line) return;
+    line.classList.add('taken');
+    const way = line.closest('.way');
+    way?.classList.add('taken');
+    if (moving) way?.classList.add('moving');
+  }
+
+  /** Where the picture is larger than its place, what is lit stays in sight. */
+  #intoView() {
+    const host = this.element;
+    const node = [...this.#lit].map((id) => this.#states.get(id)).findLast((state) => state?.matches('.atomic'));
+    if (!node || !host.isConnected) return;
+    const [inner, outer] = [node.getBoundingClientRect(), host.getBoundingClientRect()];
+    if (inner.top < outer.top || inner.bottom > outer.bottom)
+      host.scrollTop += inner.top - outer.top - (outer.height - inner.height) / 2;
+    if (inner.left < outer.left || inner.right > outer.right)
+      host.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
+  }
+
+  /** The way that an event took from one set of lit states to another. */
+  edgeFor(before, event, after) {
+    const [from, to] = [new Set(before), new Set(after)];
+    const name = /^xstate\.after\.(.+)$/.exec(event)?.[1];
+    const fits = this.#chart.edges.filter((edge) => {
+      if (before.length > 0 && !from.has(edge.from)) return false;
+      if (edge.kind === 'after' ? name !== `${edge.event}.${edge.from}` : edge.event !== event) return false;
+      return edge.to === undefined || to.has(edge.to);
+    });
+    // Inner states decide before outer ones, and a way that leads somewhere new before one that stays.
+    const depth = ({ from: id }) => id.split('.').length;
+    const moves = ({ to: id }) => (id !== undefined && !from.has(id) ? 1 : 0);
+    return fits.sort((left, right) => moves(right) - moves(left) || depth(right) - depth(left))[0];
+  }
+
+  /** How many actors are in each state, and how often each way was taken. */
+  heat(states, transitions, { onState }) {
+    this.#svg.classList.add('heat');
+    const most = Math.max(1, ...this.#chart.states.filter(leaf(this.#chart)).map(({ id }) => states[id] ?? 0));
+    for (const [id, node] of this.#states) {
+      const count = states[id] ?? 0;
+      const isLeaf = !node.classList.contains('compound');
+      node.querySelector('.count').textContent = count > 0 ? compact(count) : '';
+      node.classList.remove('warm1', 'warm2', 'warm3');
+      if (isLeaf && count > 0) node.classList.add(`warm${grade(count, most)}`);
+      node.onclick = (event) => {
+        event.stopPropagation();
+        onState(id);
+      };
+    }
+    const counts = new Map();
+    for (const { event, from = [], to, count } of transitions) {
+      const edge = this.edgeFor(from, event, to);
+      if (edge) counts.set(edge.id, (counts.get(edge.id) ?? 0) + count);
+    }
+    const busiest = Math.max(1, ...counts.values());
+    for (const way of this.#svg.querySelectorAll('.way')) {
+      way.classList.remove('flow1', 'flow2', 'flow3');
+      const ids = [...way.querySelectorAll('[data-edge]')].map((line) => line.dataset.edge);
+      const sum = ids.reduce((total, id) => total + (counts.get(id) ?? 0), 0);
+      if (sum > 0) way.classList.add(`flow${grade(sum, busiest)}`);
+    }
+    for (const [id, line] of this.#lines) {
+      const label = (line.dataset.label ??= line.textContent);
+      const count = counts.get(id) ?? 0;
+      line.textContent = count > 0 ? `${label} · ${compact(count)}` : label;
+      line.classList.toggle('taken', count > 0);
+    }
+    return counts;
+  }
+}
+
+const leaf =
+  ({ states }) =>
+  ({ id }) =>
+    !states.some(({ parent }) => parent === id);
+
+const grade = (value, most) => (value > most * 0.5 ? 3 : value > most * 0.1 ? 2 : 1);
+
+const compact = (value) =>
+  new Intl.NumberFormat('en', { notation: value > 9_999 ? 'compact' : 'standard' }).format(value);

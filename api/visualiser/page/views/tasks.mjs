@@ -1,0 +1,309 @@
+/** Tasks: search, filters that stand in the address, and actions on many at once. */
+import { html, nothing, live, repeat } from '../lib.mjs';
+import { colourOf, number } from '../format.mjs';
+import { Live } from '../live.mjs';
+
+const filters = ['status', 'type', 'tenant', 'agent', 'created_after', 'created_before', 'text'];
+const statuses = [
+  'queued',
+  'assigned',
+  'running',
+  'retrying',
+  'cancelling',
+  'parked',
+  'succeeded',
+  'cancelled',
+  'expired',
+];
+const settled = new Set(['succeeded', 'cancelled', 'expired']);
+
+export class TasksView {
+  title = 'Tasks';
+  everyMs = 2_000;
+  events = true;
+  #app;
+  #items;
+  #next;
+  #cursors = [];
+  #chosen = new Set();
+  #live;
+  #followed = '';
+  #typing;
+
+  constructor(app) {
+    this.#app = app;
+  }
+
+  leave() {
+    this.#live?.close();
+  }
+
+  #path() {
+    const query = new URLSearchParams();
+    for (const name of filters) if (this.#app.query.get(name)) query.set(name, this.#app.query.get(name));
+    const cursor = this.#cursors.at(-1);
+    if (cursor) query.set('cursor', cursor);
+    const text = query.toString();
+    return `/api/v1/tasks${text ? `?${text}` : ''}`;
+  }
+
+  async load() {
+    const path = this.#path();
+    const { items, next } = await this.#app.session.call(path);
+    if (path !== this.#path()) return;
+    this.#items = items;
+    this.#next = next;
+    const shown = new Set(items.map(({ id }) => id));
+    for (const id of this.#chosen) if (!shown.has(id)) this.#chosen.delete(id);
+    this.#follow(items);
+  }
+
+  /** Rows that may still change are followed event by event; the rest of the list is asked for anew. */
+  #follow(items) {
+    if (this.#app.session.claims.tenant !== undefined) return;
+    const open = items.filter(({ status }) => !settled.has(status)).map(({ id }) => id);
+    const key = open.join(',');
+    if (key === this.#followed) return;
+    this.#followed = key;
+    this.#live?.close();
+    this.#live = undefined;
+    if (open.length === 0) return;
+    this.#live = new Live(this.#app.session, `/api/v1/events?task=${open.join(',')}`, {
+      transition: ({ actor, status, revision, outcome }) => {
+        const item = this.#items.find(({ id }) => actor === `task/${id}`);
+        if (!item || outcome !== 'applied' || revision <= item.revision) return;
+        Object.assign(item, { status, revision });
+        this.#app.update();
+      },
+      again: () => void this.#app.refresh(),
+      state: (connected) => this.#app.connected(connected),
+    });
+  }
+
+  #filter(values) {
+    this.#cursors = [];
+    this.#app.setQuery(values);
+  }
+
+  template() {
+    const { query, session } = this.#app;
+    const value = (name) => query.get(name) ?? '';
+    const field = (name, label, placeholder = '') =>
+      html`<label class="field"
+        >${label}<input
+          .value=${live(value(name))}
+          placeholder=${placeholder}
+          @change=${(event) => this.#filter({ [name]: event.target.value.trim() })}
+      /></label>`;
+    return html`<div class="heading">
+        <h1>Tasks</h1>
+        <div class="actions">
+          <button @click=${() => this.#app.copyCurl(this.#path())}>Copy as curl</button>
+          <button @click=${() => this.#app.download('tasks.json', this.#items)}>Download JSON</button>
+        </div>
+      </div>
+      <section class="card">
+        <form class="filters" role="search" @submit=${(event) => event.preventDefault()}>
+          <label class="field wider"
+            >Search<input
+              type="search"
+              .value=${live(value('text'))}
+              placeholder="part of an id or of an error"
+              @input=${(event) => this.#search(event.target.value.trim())}
+          /></label>
+          <label class="field"
+            >Status<select @change=${(event) => this.#filter({ status: event.target.value })}>
+              <option value="" ?selected=${!value('status')}>any</option>
+              ${statuses.map((name) => html`<option ?selected=${value('status') === name}>${name}</option>`)}
+            </select></label
+          >
+          ${field('type', 'Type', 'any')} ${field('agent', 'Agent', 'any')}
+          ${session.claims.tenant === undefined ? field('tenant', 'Tenant', 'any') : nothing}
+          ${this.#time('created_after', 'Submitted after')} ${this.#time('created_before', 'and before')}
+          ${
+            filters.some((name) => query.get(name))
+              ? html`<button
+                  type="button"
+                  @click=${() => this.#filter(Object.fromEntries(filters.map((name) => [name, ''])))}
+                >
+                  Clear
+                </button>`
+              : nothing
+          }
+        </form>
+      </section>
+      ${this.#bulk()}
+      <section class="card">${this.#table()}</section>`;
+  }
+
+  #time(name, label) {
+    const iso = this.#app.query.get(name);
+    const date = iso ? new Date(iso) : undefined;
+    const shown = date ? new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16) : '';
+    return html`<label class="field"
+      >${label}<input
+        type="datetime-local"
+        .value=${live(shown)}
+        @change=${({ target }) => this.#filter({ [name]: target.value ? new Date(target.value).toISOString() : '' })}
+    /></label>`;
+  }
+
+  #search(text) {
+    clearTimeout(this.#typing);
+    this.#typing = setTimeout(() => this.#filter({ text }), 250);
+  }
+
+  #bulk() {
+    const { session } = this.#app;
+    const chosen = (this.#items ?? []).filter(({ id }) => this.#chosen.has(id));
+    if (chosen.length === 0) return nothing;
+    const cancellable = chosen.filter(({ status }) => !settled.has(status) && status !== 'cancelling');
+    const parked = chosen.filter(({ status }) => status === 'parked');
+    return html`<section class="card row">
+      <b>${number(chosen.length)} chosen</b>
+      ${
+        session.can('tasks:cancel')
+          ? html`<button
+              class="danger"
+              ?disabled=${cancellable.length === 0}
+              @click=${() => this.#many('Cancel', cancellable, 'DELETE', '')}
+            >
+              Cancel ${cancellable.length}
+            </button>`
+          : nothing
+      }
+      ${
+        session.can('tasks:redrive')
+          ? html`<button
+              ?disabled=${parked.length === 0}
+              @click=${() => this.#many('Redrive', parked, 'POST', '/redrive')}
+            >
+              Redrive ${parked.length}
+            </button>`
+          : nothing
+      }
+      <button class="quiet" @click=${() => (this.#chosen.clear(), this.#app.update())}>Choose none</button>
+    </section>`;
+  }
+
+  async #many(verb, tasks, method, suffix) {
+    const types = [...new Set(tasks.map(({ type }) => type))].join(', ');
+    if (!(await this.#app.confirm(`${verb} ${tasks.length} tasks?`, `Of type ${types}.`, verb))) return;
+    await this.#app.act(verb, async () => {
+      let done = 0;
+      const refused = [];
+      // A few at a time: a hundred calls at once would only wait for one another.
+      const waiting = [...tasks];
+      const worker = async () => {
+        for (let task = waiting.shift(); task; task = waiting.shift()) {
+          try {
+            await this.#app.session.call(`/api/v1/tasks/${task.id}${suffix}`, { method });
+            done++;
+          } catch (error) {
+            refused.push(error.message);
+          }
+        }
+      };
+      await Promise.all(Array.from({ length: 6 }, worker));
+      this.#chosen.clear();
+      return `${verb}: ${done} done${refused.length > 0 ? `, ${refused.length} refused: ${refused[0]}` : ''}`;
+    });
+  }
+
+  #table() {
+    const items = this.#items;
+    if (!items) return html`<p class="empty">Loading …</p>`;
+    if (items.length === 0)
+      return html`<p class="empty">
+        ${filters.some((name) => this.#app.query.get(name)) ? 'No task fits these filters.' : 'No task was submitted yet.'}
+      </p>`;
+    const may = this.#app.session.can('tasks:cancel') || this.#app.session.can('tasks:redrive');
+    const all = items.every(({ id }) => this.#chosen.has(id));
+    const toggle = (ids, on) => {
+      for (const id of ids)
+        if (on) this.#chosen.add(id);
+        else this.#chosen.delete(id);
+      this.#app.update();
+    };
+    return html`<div class="scroll">
+        <table>
+          <thead>
+            <tr>
+              ${
+                may
+                  ? html`<th>
+                      <input
+                        type="checkbox"
+                        aria-label="Choose all on this page"
+                        .checked=${live(all)}
+                        @change=${(event) =>
+                          toggle(
+                            items.map(({ id }) => id),
+                            event.target.checked,
+                          )}
+                      />
+                    </th>`
+                  : nothing
+              }
+              <th>status</th>
+              <th>task</th>
+              <th>type</th>
+              <th class="number wide">priority</th>
+              <th class="wide">tenant</th>
+              <th class="number wide">attempt</th>
+              <th class="wide">agent</th>
+              <th>submitted</th>
+              <th class="wide">what happened</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${repeat(
+              items,
+              ({ id }) => id,
+              (task) => this.#row(task, may, toggle),
+            )}
+          </tbody>
+        </table>
+      </div>
+      <div class="row between">
+        <button ?disabled=${this.#cursors.length === 0} @click=${() => this.#turn(() => this.#cursors.pop())}>
+          Newer
+        </button>
+        <span class="soft small">${items.length} on this page</span>
+        <button ?disabled=${!this.#next} @click=${() => this.#turn(() => this.#cursors.push(this.#next))}>Older</button>
+      </div>`;
+  }
+
+  #turn(how) {
+    how();
+    void this.#app.refresh();
+  }
+
+  #row(task, may, toggle) {
+    const { id, status, type, priority, tenant, attempt, agent } = task;
+    const said = task.error?.message ?? task.reason ?? '';
+    return html`<tr class=${this.#chosen.has(id) ? 'chosen' : ''} data-task=${id}>
+      ${
+        may
+          ? html`<td>
+              <input
+                type="checkbox"
+                aria-label="Choose ${id}"
+                .checked=${live(this.#chosen.has(id))}
+                @change=${(event) => toggle([id], event.target.checked)}
+              />
+            </td>`
+          : nothing
+      }
+      <td><span class="badge ${colourOf(status)}">${status}</span></td>
+      <td class="mono nowrap"><a href=${this.#app.actorHref('task', id)}>${id}</a></td>
+      <td>${type}</td>
+      <td class="number wide">${priority}</td>
+      <td class="wide">${tenant ?? ''}</td>
+      <td class="number wide">${attempt ?? ''}</td>
+      <td class="mono wide">${agent ? html`<a href=${this.#app.actorHref('agent', agent)}>${agent}</a>` : ''}</td>
+      <td class="nowrap">${this.#app.time(task.created_at)}</td>
+      <td class="text wide" title=${said}>${said}</td>
+    </tr>`;
+  }
+}
