@@ -12,6 +12,8 @@ import { auditCommand, auditUsage } from './commands/audit.ts';
 import { backupCommand, backupUsage, restoreCommand } from './commands/backup.ts';
 import { migrateCommand, migrateUsage } from './commands/migrate.ts';
 import { rebuildCommand, rebuildUsage } from './commands/rebuild.ts';
+import { inspectCommand, inspectUsage } from './commands/inspect.ts';
+import { machineCommand, machineUsage } from './commands/machine.ts';
 import { UsageError } from './commands/usage.ts';
 import { readSettings, revokedFile, secretFile } from './settings.ts';
 
@@ -31,6 +33,8 @@ ${auditUsage}
 ${migrateUsage}
 ${backupUsage}
 ${rebuildUsage}
+${inspectUsage}
+${machineUsage}
 
 Every command takes --config FILE and --set section.key=value.
 
@@ -60,6 +64,10 @@ function main(argv: readonly string[]): number | Promise<number> {
       return migrateCommand(rest);
     case 'rebuild':
       return rebuildCommand(rest);
+    case 'inspect':
+      return inspectCommand(rest);
+    case 'machine':
+      return machineCommand(rest);
     default:
       throw new UsageError(`there is no command "${command}"`);
   }

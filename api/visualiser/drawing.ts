@@ -54,7 +54,8 @@ function stateShape(
       ? text(x + 14, baseline, 'line', line, fonts.edge, 'start', edge)
       : text(x + width / 2, baseline + 2, 'line', line, fonts.edge, 'middle', edge);
   });
-  const count = text(x + width - 8, y + 14, 'count', '', fonts.edge, 'end');
+  // Beside the box: in it there is room for the name only.
+  const count = text(x + width + 4, y + 11, 'count', '', fonts.edge, 'start');
   return (
     `<g class="${kinds.filter((kind) => kind !== '').join(' ')}" data-state="${escaped(state.id)}">` +
     `<title>${escaped(state.id)}</title>${rect(0, 8)}${state.type === 'final' ? rect(3, 6) : ''}${name}${inside.join('')}${count}</g>`

@@ -36,9 +36,10 @@ module.exports = {
     },
     {
       name: 'no-missing',
-      comment: 'The import leads nowhere.',
+      comment:
+        'The import leads nowhere. Pages import by the address under which the server has the file, in one place.',
       severity: 'error',
-      from: {},
+      from: { pathNot: '^api/visualiser/page/lib\\.mjs$' },
       to: { couldNotResolve: true },
     },
     {

@@ -70,14 +70,14 @@ async function asked(url: string, token: string): Promise<Response> {
   }
 }
 
-function apiOf(config: Config): string {
+export function apiOf(config: Config): string {
   const { host, port } = config[`${config.orchestrator.site}_server`];
   const reached = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host;
   return `${config.tls.certificate_file === undefined ? 'http' : 'https'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`;
 }
 
 /** Good for this one question. @throws Error where tokens come from another issuer */
-function adminToken(config: Config): string {
+export function adminToken(config: Config): string {
   if (config.auth.algorithm !== 'HS256')
     throw new Error(`[auth] algorithm is ${config.auth.algorithm}: put a token of the issuer into ORCHESTRATOR_TOKEN`);
   const { issuer, audience } = config.auth;

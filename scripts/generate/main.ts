@@ -8,7 +8,7 @@ import { createRegistry } from '../../actors/application.ts';
 import { configReference } from '../../config/reference.ts';
 import { chartOf } from '../../runtime/core/graph.ts';
 import { createMetrics } from '../../runtime/telemetry/metrics.ts';
-import { mermaidOf } from './mermaid.ts';
+import { mermaidOf } from '../../api/visualiser/mermaid.ts';
 
 interface Generated {
   /** Path from the root of the repository. */

@@ -92,7 +92,8 @@ export class StateChart {
     for (const [id, node] of this.#states) {
       const count = states[id] ?? 0;
       const isLeaf = !node.classList.contains('compound');
-      node.querySelector('.count').textContent = count > 0 ? compact(count) : '';
+      const isRoot = id === this.#chart.states[0].id;
+      node.querySelector('.count').textContent = count > 0 && !isRoot ? compact(count) : '';
       node.classList.remove('warm1', 'warm2', 'warm3');
       if (isLeaf && count > 0) node.classList.add(`warm${grade(count, most)}`);
       node.onclick = (event) => {
@@ -117,6 +118,16 @@ export class StateChart {
       const count = counts.get(id) ?? 0;
       line.textContent = count > 0 ? `${label} · ${compact(count)}` : label;
       line.classList.toggle('taken', count > 0);
+    }
+    // A label with its number is wider than the server reckoned.
+    for (const way of this.#svg.querySelectorAll('.way')) {
+      const behind = way.querySelector('.behind');
+      const boxes = [...way.querySelectorAll('.line')].map((line) => line.getBBox());
+      const left = Math.min(...boxes.map(({ x }) => x));
+      const right = Math.max(...boxes.map(({ x, width }) => x + width));
+      if (!behind || !(right > left)) continue;
+      behind.setAttribute('x', left - 3);
+      behind.setAttribute('width', right - left + 6);
     }
     return counts;
   }

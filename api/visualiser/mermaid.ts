@@ -1,5 +1,5 @@
 /** A statechart as a Mermaid state diagram. Text for readers; the visualiser draws its own. */
-import type { Chart, ChartState } from '../../runtime/core/graph.ts';
+import type { Chart, ChartState } from '../../runtime/ports.ts';
 
 export function mermaidOf(chart: Chart): string {
   const children = new Map<string | undefined, ChartState[]>();

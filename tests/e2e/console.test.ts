@@ -1,0 +1,232 @@
+/** The console in a real browser, against a real site with real agents. */
+import { readFileSync } from 'node:fs';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Scope } from '../../api/token.ts';
+import { launchChromium } from '../support/chromium.ts';
+import { hostileText, startScenery, type Scenery } from '../support/scenery.ts';
+
+const contrastScript = readFileSync(new URL('../support/contrast.mjs', import.meta.url), 'utf8');
+const deadline = { timeout: 20_000 };
+let scenery: Scenery;
+let browser: Browser;
+let context: BrowserContext;
+let page: Page;
+/** What the browser complained of: an error of a script, or a file that the policy kept out. */
+let complaints: string[];
+
+beforeAll(async () => {
+  scenery = await startScenery();
+  browser = await launchChromium();
+}, 180_000);
+afterAll(async () => {
+  await browser?.close();
+  await scenery?.stop();
+}, 60_000);
+
+beforeEach(async () => {
+  context = await browser.newContext({ baseURL: scenery.api.url, viewport: { width: 1280, height: 800 } });
+  page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  complaints = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  page.on('console', (message) => {
+    // An answer of the API that is no success is told to the user, and by the browser to the console.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+      complaints.push(message.text());
+  });
+});
+afterEach(async () => {
+  await context.close();
+  expect(complaints).toEqual([]);
+});
+
+async function signIn(path: string, ...scopes: Scope[]): Promise<void> {
+  await page.goto(`/visualiser${path}`);
+  await page.fill('input[name=token]', scenery.api.token(...scopes));
+  await page.click('button.main');
+  await page.waitForSelector('header.top');
+}
+
+const row = (id: string): string => `tr[data-task="${id}"]`;
+const litStates = (): Promise<string[]> =>
+  page.$$eval('svg.chart .lit', (nodes) => nodes.map((node) => node.getAttribute('data-state') ?? ''));
+
+describe('signing in', { timeout: 60_000 }, () => {
+  test('a token that is none is refused in words; a good one leads to the page that was asked for', async () => {
+    await page.goto('/visualiser/queues');
+    await page.fill('input[name=token]', 'nonsense');
+    await page.click('button.main');
+    await page.waitForSelector('[role=alert] >> text=not taken');
+    await page.fill('input[name=token]', scenery.api.token('read'));
+    await page.click('button.main');
+    await page.waitForSelector('h1 >> text=Queues');
+    await page.waitForSelector('td >> text=transcribe');
+  });
+
+  test('who may only read sees no buttons that change anything', async () => {
+    await signIn(`/actors/task/${scenery.tasks.queued}`, 'read');
+    await page.waitForSelector('text=Your token sends none of: cancel');
+    expect(await page.$$('button:text-is("cancel")')).toEqual([]);
+    await page.click('nav >> text=Agents');
+    await page.waitForSelector('[data-agent]');
+    expect(await page.$$('button >> text=Drain')).toEqual([]);
+    await page.click('nav >> text=Tasks');
+    await page.waitForSelector('[data-task]');
+    expect(await page.$$('input[type=checkbox]')).toEqual([]);
+  });
+});
+
+describe('tasks', { timeout: 60_000 }, () => {
+  test('filters and search stand in the address, and lead to the same list again', async () => {
+    await signIn('/tasks', 'read');
+    await page.waitForSelector(row(scenery.tasks.queued));
+    await page.selectOption('select', 'parked');
+    await page.waitForSelector(row(scenery.tasks.parked));
+    await expect.poll(() => page.$(row(scenery.tasks.queued)), deadline).toBeNull();
+    await page.fill('input[type=search]', 'dictionary');
+    await expect.poll(() => new URL(page.url()).search, deadline).toBe('?status=parked&text=dictionary');
+    const before = await page.$$eval('[data-task]', (rows) => rows.length);
+    await page.reload();
+    await expect.poll(() => page.$$eval('[data-task]', (rows) => rows.length), deadline).toBe(before);
+  });
+
+  test('a task is seen to go through its states while an agent works', async () => {
+    await signIn(`/actors/task/${scenery.tasks.running}`, 'read');
+    await expect.poll(litStates, deadline).toContain('task.open.held.running');
+    await page.waitForSelector('text=42 % epoch 5 of 12');
+    scenery.finish();
+    await expect.poll(litStates, deadline).toEqual(['task.succeeded']);
+    await page.waitForSelector('[data-status=succeeded]');
+    await page.waitForSelector('pre >> text=0.031');
+  });
+
+  test('time travel lights what was, with what changed; a fork shows what could have been', async () => {
+    await signIn(`/actors/task/${scenery.tasks.parked}`, 'read');
+    await page.waitForSelector('input[type=range]');
+    await page.click('text=◀ Back');
+    await expect.poll(litStates, deadline).toContain('task.open.held.running');
+    await page.waitForSelector('.diff td >> text=/startedAt');
+    expect(new URL(page.url()).searchParams.get('at')).toBe('2');
+    await page.click('text=On ▶');
+    await expect.poll(litStates, deadline).toEqual(['task.parked']);
+    await page.click('text=Try another event here');
+    const draft = JSON.parse(await page.inputValue('textarea')) as Record<string, unknown>;
+    await page.fill(
+      'textarea',
+      JSON.stringify({ type: 'complete', token: draft['token'], agent: draft['agent'], result: 1 }),
+    );
+    await page.click('text=Replay with it');
+    await expect.poll(litStates, deadline).toEqual(['task.succeeded']);
+    await page.click('text=Present');
+    await expect.poll(litStates, deadline).toEqual(['task.parked']);
+    expect((await scenery.api.call(`/api/v1/tasks/${scenery.tasks.parked}`)).body['status']).toBe('parked');
+  });
+
+  test('cancels one, after it was asked', async () => {
+    await signIn(`/actors/task/${scenery.tasks.queued}`, 'read', 'tasks:cancel');
+    await page.click('button:text-is("cancel")');
+    await page.click('dialog button:text-is("No")');
+    expect((await scenery.api.call(`/api/v1/tasks/${scenery.tasks.queued}`)).body['status']).toBe('queued');
+    await page.click('button:text-is("cancel")');
+    await page.click('dialog button.main');
+    await page.waitForSelector('[data-status=cancelled]');
+    await expect.poll(litStates, deadline).toEqual(['task.cancelled']);
+  });
+
+  test('redrives many at once', async () => {
+    const types = await Promise.all(
+      [1, 2, 3].map((n) =>
+        scenery.submit({ type: 'translate', tenant: 'bulk', parameters: { n }, retry: { max_attempts: 1 } }),
+      ),
+    );
+    for (const id of types) await scenery.settled(id);
+    await scenery.api.projected();
+    await signIn('/tasks?tenant=bulk', 'admin');
+    await page.waitForSelector('[data-task]:nth-child(3)');
+    await page.click('thead input[type=checkbox]');
+    await page.click('button >> text=Redrive 3');
+    await page.waitForSelector('dialog >> text=Redrive 3 tasks?');
+    await page.click('dialog button.main');
+    await page.waitForSelector('.toasts >> text=Redrive: 3 done');
+    for (const id of types)
+      await expect
+        .poll(async () => Number((await scenery.api.call(`/api/v1/tasks/${id}`)).body['attempt']), deadline)
+        .toBe(2);
+  });
+
+  test('what is hostile is text', async () => {
+    await signIn(`/actors/task/${scenery.tasks.hostile}`, 'read');
+    await page.waitForSelector('pre.json');
+    expect(await page.textContent('pre.json')).toContain(JSON.stringify(hostileText));
+    expect(await page.title()).not.toBe('owned');
+    expect(await page.$$('main script, main img[src=x]')).toEqual([]);
+  });
+});
+
+describe('agents and machines', { timeout: 60_000 }, () => {
+  test('an agent is paused, resumed and drained', async () => {
+    await signIn('/agents', 'read', 'agents:control');
+    const agent = '[data-agent$=south]';
+    await page.click(`${agent} >> text=Pause`);
+    await page.waitForSelector(`${agent} .badge >> text=paused`);
+    await page.click(`${agent} >> text=Resume`);
+    await page.waitForSelector(`${agent} .badge >> text=idle`);
+    await page.click(`${agent} >> text=Drain`);
+    await page.click('dialog button.main');
+    await page.waitForSelector(`${agent} .badge >> text=/draining|retired/`);
+  });
+
+  test('a machine shows how many stand where, and a click lists them', async () => {
+    await signIn('/machines/task', 'read');
+    await page.waitForSelector('svg.chart.heat [data-state="task.parked"] .count:not(:empty)');
+    await page.click('svg.chart [data-state="task.parked"]');
+    await page.waitForURL('**/visualiser/tasks?status=parked');
+    await page.waitForSelector('[data-task]');
+  });
+
+  test('keys lead from page to page', async () => {
+    await signIn('/', 'read');
+    await page.keyboard.press('g');
+    await page.keyboard.press('m');
+    await page.waitForURL('**/visualiser/machines');
+    await page.keyboard.press('g');
+    await page.keyboard.press('t');
+    await page.waitForSelector('h1 >> text=Tasks');
+    await page.keyboard.press('/');
+    expect(await page.evaluate(`document.activeElement.type`)).toBe('search');
+  });
+});
+
+describe.each([
+  ['at 1280 x 800', { width: 1280, height: 800 }, 'light'],
+  ['on a phone, in the dark', { width: 390, height: 844 }, 'dark'],
+] as const)('%s', (_name, viewport, colorScheme) => {
+  test('no page is wider than the window, and every text can be read', { timeout: 60_000 }, async () => {
+    await page.setViewportSize(viewport);
+    await page.emulateMedia({ colorScheme });
+    await signIn('/', 'admin');
+    for (const path of [
+      '',
+      '/tasks',
+      '/agents',
+      '/queues',
+      '/machines',
+      '/machines/agent',
+      '/set-aside',
+      '/streams',
+      `/actors/task/${scenery.tasks.parked}`,
+    ]) {
+      await page.goto(`/visualiser${path}`);
+      await page.waitForSelector('main h1');
+      await expect.poll(() => page.$$('text=Loading …').then(({ length }) => length), deadline).toBe(0);
+      expect([path, await page.evaluate('document.documentElement.scrollWidth - innerWidth')]).toEqual([path, 0]);
+      expect([path, await poorContrast(page)]).toEqual([path, []]);
+    }
+  });
+});
+
+/** Texts whose contrast with what is behind them is below 4.5 to 1 (WCAG AA). */
+function poorContrast(shown: Page): Promise<string[]> {
+  return shown.evaluate(contrastScript);
+}
