@@ -15,6 +15,7 @@ import type { AgentRow } from '../runtime/readmodel.ts';
 import { allow, callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import type { ApiContext } from './context.ts';
+import { agentToken } from './gateway.ts';
 import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
 import { storedView } from './reading.ts';
@@ -166,6 +167,7 @@ function notInTime(detail: string): Problem {
 
 function registrationOf(context: ApiContext, id: string, shard: number, view: ActorView, redisUrl: string): object {
   const keys = keyspace(context.site.keyPrefix);
+  const self = `/api/v1/agents/${id}`;
   return {
     id,
     generation: view.context['generation'],
@@ -179,6 +181,10 @@ function registrationOf(context: ApiContext, id: string, shard: number, view: Ac
       inbox: keys.inbox(shard, id),
       outbox: keys.outbox(shard, id),
     },
-    links: { self: `/api/v1/agents/${id}` },
+    http: {
+      token: agentToken(context, id, grantOf(view, context.system.now()) ?? ''),
+      ...{ inbox: `${self}/inbox`, acks: `${self}/acks`, reports: `${self}/reports` },
+    },
+    links: { self },
   };
 }

@@ -2,6 +2,7 @@
 import express, { type Express, type Request, type RequestHandler } from 'express';
 import { limits } from '../config/limits.ts';
 import { agentRoutes } from './agents.ts';
+import { byRegistration, gatewayRoutes } from './gateway.ts';
 import { audited, auditRoute } from './audit.ts';
 import { allow, authenticate, keepTenants } from './auth.ts';
 import type { ApiContext } from './context.ts';
@@ -63,8 +64,9 @@ export function createApp(context: ApiContext): Express {
   const tickets = new Tickets();
   const withTicket = byTicket(tickets, context.auth);
   const withToken = authenticate(context.auth);
-  app.use((request, response, next) => {
-    if (withTicket(request)) next();
+  const withRegistration = byRegistration(context);
+  app.use(async (request, response, next) => {
+    if (withTicket(request) || (await withRegistration(request))) next();
     else
       void withToken(request, response, (refusal?: unknown) => {
         if (refusal === undefined) next();
@@ -86,7 +88,7 @@ export function createApp(context: ApiContext): Express {
   });
   app.use('/api/v1', eventRoutes(context));
   app.use('/api/v1/tasks', taskRoutes(context));
-  app.use('/api/v1/agents', agentRoutes(context));
+  app.use('/api/v1/agents', agentRoutes(context), gatewayRoutes(context));
   app.use('/api/v1/status', statusRoute(context));
   app.use('/api/v1/audit', auditRoute(context));
   app.use('/api/v1/set-aside', setAsideRoutes(context));

@@ -5,6 +5,7 @@ import { agentStatuses } from '../actors/agent/status.ts';
 import { submitSchema } from '../actors/task/events.ts';
 import { taskStatuses } from '../actors/task/status.ts';
 import { statusSchema } from './agents.ts';
+import { acksSchema, reportsSchema } from './gateway.ts';
 import { problemCodes } from './problem.ts';
 import { redriveSchema } from './tasks.ts';
 import { whatIfSchema } from './visualiser/actors.ts';
@@ -125,6 +126,7 @@ const registration = object({
   slots: integer,
   heartbeat_interval_ms: integer,
   redis: object({ url: string, group: string, inbox: string, outbox: string }),
+  http: object({ token: string, inbox: string, acks: string, reports: string }),
   links: object({ self: string }),
 });
 
@@ -168,6 +170,15 @@ export function components(): Record<string, Schema> {
     Redrive: fromZod(redriveSchema),
     Register: fromZod(registerSchema),
     AgentUpdate: fromZod(statusSchema),
+    Acks: fromZod(acksSchema),
+    Reports: fromZod(reportsSchema),
+    Inbox: object({
+      messages: {
+        type: 'array',
+        items: { type: 'object' },
+        description: 'Those of scripts/agents/README.md, with `id`.',
+      },
+    }),
     Task: task,
     Accepted: accepted,
     BulkOutcome: object({

@@ -7,6 +7,7 @@ import type {
   LaneStatus,
   JournalReader,
   Machines,
+  MailboxGateway,
   MailboxUsers,
   StreamStatus,
 } from '../runtime/ports.ts';
@@ -48,6 +49,7 @@ export interface ApiContext {
   gateway: CommandGateway;
   /** Undefined where all agents share the account of `agentRedisUrl`. */
   users: MailboxUsers | undefined;
+  mailboxes: MailboxGateway;
   journals: JournalReader;
   commands: Commands;
   follower: Follower;

@@ -179,6 +179,42 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-request', 'invalid-id', 'not-found', 'not-legal-now'],
     },
   },
+  '/api/v1/agents/{id}/inbox': {
+    get: {
+      summary: 'Messages for an agent that comes over HTTP; waits for the first one',
+      scope: 'agents:work',
+      parameters: [
+        agentId,
+        inQuery('wait', { type: 'integer', minimum: 0, maximum: limits.preferWaitSecondsMax }, 'Seconds.'),
+        inQuery('limit', { type: 'integer', minimum: 1, maximum: limits.inboxMessagesMax }),
+        inQuery('pending', { type: 'boolean' }, 'What was delivered before and not acknowledged.'),
+      ],
+      answers: { 200: ['The messages; none when none came in time.', ref('Inbox')] },
+      problems: ['invalid-request', 'invalid-id'],
+    },
+  },
+  '/api/v1/agents/{id}/acks': {
+    post: {
+      summary: 'Acknowledge messages',
+      scope: 'agents:work',
+      audited: false,
+      parameters: [agentId],
+      body: ref('Acks'),
+      answers: { 200: ['How many were pending.', { type: 'object' }] },
+      problems: ['invalid-request', 'invalid-json', 'invalid-id', 'unsupported-media-type'],
+    },
+  },
+  '/api/v1/agents/{id}/reports': {
+    post: {
+      summary: 'Report: one, or an array; what is wrong with them comes as messages',
+      scope: 'agents:work',
+      audited: false,
+      parameters: [agentId],
+      body: ref('Reports'),
+      answers: { 202: ['Appended to the outbox of the agent.', { type: 'object' }] },
+      problems: ['invalid-request', 'invalid-json', 'invalid-id', 'not-found', 'too-large', 'unsupported-media-type'],
+    },
+  },
   '/api/v1/status': {
     get: {
       summary: 'The state of the site',

@@ -25,6 +25,7 @@ export const scopes = [
   'tasks:redrive',
   'agents:register',
   'agents:control',
+  'agents:work',
   'admin',
 ] as const;
 export type Scope = (typeof scopes)[number];

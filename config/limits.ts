@@ -111,6 +111,9 @@ export const limits = {
   replyWaitMs: 3_000,
   /** How often a registration looks whether its account with Redis stands. */
   accountPollMs: 10,
+  /** Messages in one answer of the gateway, and how often a long poll looks without having been told. */
+  inboxMessagesMax: 100,
+  inboxPollMs: 500,
   /** How often the mailboxes of a shard are looked at, and what makes one that cannot be trusted. */
   mailboxWatchEveryMs: 5_000,
   /** How far an entry id may be ahead of the clock of Redis: a clock may have been set back. */

@@ -121,6 +121,22 @@ export interface MailboxStore {
   tell(shard: number, envelope: Envelope): Promise<void>;
 }
 
+/** One entry of an inbox; names and values of its fields in turn. */
+export interface MailboxMessage {
+  id: Position;
+  fields: readonly string[];
+}
+
+/** An agent's own side of its mailbox, for agents that do not reach the store themselves. */
+export interface MailboxGateway {
+  /** Without waiting. `pending`: what was delivered and not acknowledged. */
+  receive(shard: number, mailbox: string, from: 'pending' | 'new', count: number): Promise<MailboxMessage[]>;
+  /** @returns how many of them were pending */
+  acknowledge(shard: number, mailbox: string, ids: readonly Position[]): Promise<number>;
+  /** @returns false when the mailbox is closed */
+  report(shard: number, mailbox: string, fields: readonly string[]): Promise<boolean>;
+}
+
 /** A user of its own for each mailbox, who can read its inbox and append to its outbox, and nothing else. */
 export interface MailboxUsers {
   /** Mailboxes of the shard that have a user. */

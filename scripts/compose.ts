@@ -41,6 +41,7 @@ import { PostgresSiteRegister } from '../runtime/postgres/site.ts';
 import { RedisGateway } from '../runtime/redis/gateway.ts';
 import { RedisInspection, type Finding } from '../runtime/redis/inspection.ts';
 import { RedisJournalReader } from '../runtime/redis/journal.ts';
+import { RedisMailboxGateway } from '../runtime/redis/mailboxgateway.ts';
 import { RedisMailboxes } from '../runtime/redis/mailboxes.ts';
 import { RedisMembership } from '../runtime/redis/membership.ts';
 import { RedisRateLimiter } from '../runtime/redis/ratelimiter.ts';
@@ -194,6 +195,8 @@ export async function compose({
   if (has('api')) {
     const gateway = new RedisGateway(adapters);
     await gateway.ready();
+    const mailboxGateway = new RedisMailboxGateway(adapters);
+    stops.push(() => mailboxGateway.close());
     const commands = new Commands({ gateway, replies: gateway, system, log, shards });
     const follower = new Follower({ journals, system, log, shards });
     const revocations = new Revocations(revokedFile, () => system.monotonicMs());
@@ -238,6 +241,7 @@ export async function compose({
       },
       gateway,
       users,
+      mailboxes: mailboxGateway,
       journals,
       commands,
       follower,

@@ -41,6 +41,12 @@ describe('registration', () => {
         inbox: api.site.space.inbox(shard, id),
         outbox: api.site.space.outbox(shard, id),
       },
+      http: {
+        token: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/) as string,
+        inbox: `/api/v1/agents/${id}/inbox`,
+        acks: `/api/v1/agents/${id}/acks`,
+        reports: `/api/v1/agents/${id}/reports`,
+      },
       links: { self: `/api/v1/agents/${id}` },
     });
     const read = await api.call(`/api/v1/agents/${id}`);

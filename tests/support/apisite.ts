@@ -31,6 +31,7 @@ import { RedisInspection } from '../../runtime/redis/inspection.ts';
 import { RedisAuditStream } from '../../runtime/redis/auditstream.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisRateLimiter } from '../../runtime/redis/ratelimiter.ts';
+import { RedisMailboxGateway } from '../../runtime/redis/mailboxgateway.ts';
 import { RedisMailboxes } from '../../runtime/redis/mailboxes.ts';
 import { RedisUsers } from '../../runtime/redis/users.ts';
 import { createDatabase, useRedis } from './servers.ts';
@@ -104,6 +105,7 @@ export async function startApi({
   const journals = new RedisJournalReader({ redis: { url, name: 'api-journals' }, space, system, log });
   const adapters = { redis: { url, name: 'api' }, space, system, log };
   const mailboxes = new RedisMailboxes(adapters);
+  const mailboxGateway = new RedisMailboxGateway(adapters);
   const users = manageAcl ? new RedisUsers({ ...adapters, secret }) : undefined;
   const site = await startSite({
     url,
@@ -155,6 +157,7 @@ export async function startApi({
     },
     gateway,
     users,
+    mailboxes: mailboxGateway,
     journals,
     commands,
     follower,
@@ -245,6 +248,7 @@ export async function startApi({
       inspection.close();
       await layouts.stop();
       mailboxes.close();
+      mailboxGateway.close();
       users?.close();
       // Its database goes with the run.
       await pool.close().catch((error: unknown) => {
