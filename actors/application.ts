@@ -28,5 +28,5 @@ export function createRegistry(more: readonly Definition[] = []): Registry {
 export const application: Application = {
   report: translateReport,
   refusal: answerRefusal,
-  dispatcher: () => new LaneDispatcher(),
+  dispatcher: (shard) => new LaneDispatcher(shard),
 };

@@ -35,6 +35,10 @@ export const limits = {
   resourceUnitsMax: 1_000_000_000_000,
   /** Largest limit of a concurrency key. */
   concurrencyMax: 10_000,
+  /** Waiting after which a claim that fits nowhere has an agent kept free for it. */
+  claimReserveAfterMs: 60_000,
+  /** Tenants without waiting tasks whose turn a lane remembers. */
+  idleTenantsMax: 1_000,
   /** Limits that one task may name, their units, window and name, which is part of an id. */
   limitsPerTaskMax: 8,
   limitUnitsMax: 1_000_000_000_000,

@@ -9,27 +9,18 @@ import type { Dispatcher, LaneStatus } from '../../runtime/ports.ts';
 import type { Envelope } from '../../runtime/protocol/envelope.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
 import type { AgentContext } from '../agent/enrolment.ts';
+import type { Account } from '../limit/account.ts';
+import { nameOfId } from '../limit/address.ts';
 import type { TaskContext } from '../task/attempt.ts';
 import { taskStatus } from '../task/status.ts';
 import { wantedAgents } from './demand.ts';
-import { match, type Room } from './match.ts';
-import { rankOf, ReadyQueue } from './ready.ts';
-
-interface AgentRoom extends Room {
-  readonly slots: number;
-  readonly inUse: number;
-  readonly batch: boolean;
-}
-
-interface Lane {
-  readonly ready: ReadyQueue;
-  /** Agents that may be given work, with or without a free slot. */
-  readonly agents: Map<string, AgentRoom>;
-  /** The ones with a free slot. */
-  readonly withRoom: Map<string, AgentRoom>;
-  freeSlots: number;
-  held: number;
-}
+import { seatOf } from './fit.ts';
+import { Lane } from './lane.ts';
+import { match, type Assignment } from './match.ts';
+import { Purse } from './purse.ts';
+import type { ReadyTask } from './ready.ts';
+import { reasonsOf, type Reason } from './reasons.ts';
+import { select } from './select.ts';
 
 const holding = new Set(['assigned', 'running', 'cancelling']);
 
@@ -37,35 +28,53 @@ export class LaneDispatcher implements Dispatcher {
   readonly #lanes = new Map<string, Lane>();
   /** Type of each indexed actor: a re-registration may change it. */
   readonly #typeOf = new Map<Address, string>();
-  readonly #held = new Set<Address>();
+  readonly #purse: Purse;
+  readonly #limits = new Map<string, Account>();
+  /** Actors that the last decision lacked. */
+  #wanted: Address[] = [];
+  /** Of the decision under way: units spent of each limit, and limits that were asked. */
+  readonly #spent = new Map<string, number>();
+  readonly #asked = new Set<string>();
   #more = false;
+
+  constructor(shard = 0) {
+    this.#purse = new Purse(shard);
+  }
 
   observe(address: Address, actor: ActorView | undefined): void {
     if (address.startsWith('task/')) this.#observeTask(address, actor);
-    else if (address.startsWith('agent/')) this.#observeAgent(address, actor);
+    else if (address.startsWith('agent/')) this.#observeAgent(address, address.slice('agent/'.length), actor);
+    else if (address.startsWith('allotment/')) this.#purse.observe(address.slice('allotment/'.length), actor);
+    else if (address.startsWith('limit/') && actor)
+      this.#limits.set(nameOfId(actor.id), actor.context as unknown as Account);
+    else if (address.startsWith('queue/') && actor)
+      this.#lane(actor.context['type'] as string).paused = actor.state === 'paused';
   }
 
   candidates(incoming: number): Address[] {
-    const found: Address[] = [];
+    const found = this.#wanted;
     for (const lane of this.#lanes.values()) {
-      if (lane.agents.size === 0 || lane.ready.size === 0) continue;
+      if (lane.agents.size === 0 || lane.paused) continue;
       const count = Math.min(lane.freeSlots + incoming, limits.assignmentsPerBatchMax);
-      for (const task of lane.ready.best(count)) found.push(task.address);
+      for (const address of lane.heads(count)) found.push(address);
     }
     return found;
   }
 
-  decide(_now: number, loaded: (address: Address) => boolean, mint: () => string): Envelope[] {
+  decide(now: number, loaded: (address: Address) => boolean, mint: () => string): Envelope[] {
     this.#more = false;
+    this.#wanted = [];
+    this.#spent.clear();
+    this.#asked.clear();
     const envelopes: Envelope[] = [];
+    let budget = limits.assignmentsPerBatchMax;
     for (const lane of this.#lanes.values()) {
-      if (lane.freeSlots === 0 || lane.ready.size === 0) continue;
-      const room = limits.assignmentsPerBatchMax - envelopes.length;
-      const wanted = lane.ready.best(Math.min(lane.freeSlots, room));
-      // A task that is not in memory waits for the next batch, and no later one passes it.
-      const missing = wanted.findIndex((task) => !loaded(task.address));
-      const ready = missing === -1 ? wanted : wanted.slice(0, missing);
-      for (const { task, agent } of match(ready, [...lane.withRoom.values()]))
+      if (lane.changed.size === 0 && (lane.freeSlots === 0 || lane.queued === 0)) continue;
+      const assignments = lane.simple
+        ? this.#plain(lane, budget, loaded)
+        : this.#chosen(lane, budget, loaded, now, envelopes);
+      budget -= assignments.length;
+      for (const { task, agent } of assignments)
         envelopes.push({
           id: '',
           to: task.address,
@@ -78,9 +87,74 @@ export class LaneDispatcher implements Dispatcher {
             ...(lane.agents.get(agent)?.batch && { batch: true }),
           },
         });
-      if (missing !== -1 || (room < lane.freeSlots && lane.ready.size > room)) this.#more = true;
     }
     return envelopes;
+  }
+
+  /** Nothing but order and free slots counts: most lanes, most of the time. */
+  #plain(lane: Lane, budget: number, loaded: (address: Address) => boolean): Assignment<ReadyTask>[] {
+    if (lane.paused) return [];
+    const wanted = lane.plain.best(Math.min(lane.freeSlots, budget));
+    // A task that is not in memory waits for the next batch, and no later one passes it.
+    const missing = wanted.findIndex((task) => !loaded(task.address));
+    if (missing !== -1 || (budget < lane.freeSlots && lane.plain.size > budget)) this.#more = true;
+    return match(missing === -1 ? wanted : wanted.slice(0, missing), [...lane.withRoom.values()]);
+  }
+
+  /** @param envelopes takes what else there is to say: cancels by keys, what is spent, what is asked for */
+  #chosen(
+    lane: Lane,
+    budget: number,
+    loaded: (address: Address) => boolean,
+    now: number,
+    envelopes: Envelope[],
+  ): Assignment<ReadyTask>[] {
+    const leaving = this.#cancelSurplus(lane, loaded, envelopes);
+    if (lane.paused || lane.freeSlots === 0 || lane.queued === 0) return [];
+    const spendable = (name: string): number => this.#purse.spendable(name, now) - (this.#spent.get(name) ?? 0);
+    const { picked, missing, spent, lacking, cut } = select(lane, { now, budget, loaded, spendable, leaving });
+    this.#wanted.push(...missing);
+    if (missing.length > 0 || cut) this.#more = true;
+    for (const [name, units] of spent) {
+      this.#spent.set(name, (this.#spent.get(name) ?? 0) + units);
+      envelopes.push(this.#purse.spend(name, units));
+    }
+    for (const [name, units] of lacking) {
+      const want = this.#asked.has(name) ? undefined : this.#purse.want(name, units);
+      if (!want) continue;
+      this.#asked.add(name);
+      envelopes.push(want);
+      // The answer may come in this very batch.
+      this.#more = true;
+    }
+    return picked;
+  }
+
+  /** What keys with a cancelling strategy have too many of. */
+  #cancelSurplus(lane: Lane, loaded: (address: Address) => boolean, envelopes: Envelope[]): ReadonlySet<Address> {
+    const leaving = new Set<Address>();
+    for (const gate of lane.changed) {
+      let all = true;
+      for (const { address } of gate.surplus()) {
+        if (!loaded(address)) {
+          this.#wanted.push(address);
+          this.#more = true;
+          all = false;
+          continue;
+        }
+        leaving.add(address);
+        this.#more = true;
+        envelopes.push({ id: '', to: address, origin: 'dispatch', event: { type: 'cancel', reason: 'concurrency' } });
+      }
+      if (all) lane.changed.delete(gate);
+    }
+    return leaving;
+  }
+
+  explain(address: Address, now: number): Reason[] | undefined {
+    const type = this.#typeOf.get(address);
+    const lane = type === undefined ? undefined : this.#lanes.get(type);
+    return lane && reasonsOf(lane, this.#purse, address, now);
   }
 
   more(): boolean {
@@ -91,11 +165,11 @@ export class LaneDispatcher implements Dispatcher {
     return [...this.#lanes].map(([type, lane]) => {
       let slots = 0;
       for (const agent of lane.agents.values()) slots += agent.slots;
-      const demand = { queued: lane.ready.size, running: lane.held, agents: lane.agents.size, slots };
+      const demand = { queued: lane.queued, running: lane.held.size, agents: lane.agents.size, slots };
       return {
         ...{ type, ...demand, wantedAgents: wantedAgents(demand) },
         freeSlots: lane.freeSlots,
-        oldestQueuedMs: Math.max(0, now - (lane.ready.oldestQueuedAt() ?? now)),
+        oldestQueuedMs: Math.max(0, now - (lane.oldestQueuedAt() ?? now)),
       };
     });
   }
@@ -130,63 +204,33 @@ export class LaneDispatcher implements Dispatcher {
 
   #summary(type: string): string {
     const lane = this.#lanes.get(type);
-    return lane ? `${lane.ready.size} queued, ${lane.held} held, ${lane.freeSlots} free` : '0 queued, 0 held, 0 free';
+    const keyed = [...(lane?.gates.values() ?? [])].reduce((sum, { held }) => sum + held, 0);
+    const { queued = 0, freeSlots = 0 } = lane ?? {};
+    return `${queued} queued, ${lane?.held.size ?? 0} held, ${keyed} under keys, ${freeSlots} free`;
   }
 
   #observeTask(address: Address, actor: ActorView | undefined): void {
     const context = actor?.context as unknown as TaskContext | undefined;
-    const status = actor && taskStatus(actor.state);
     const type = context?.type ?? this.#typeOf.get(address);
     if (type === undefined) return;
-    const lane = this.#lane(type);
-    if (status === 'queued' && context)
-      lane.ready.add(address, rankOf(context.queuedAt, context.priority), context.queuedAt, context.attempt + 1);
-    else lane.ready.remove(address);
-    const isHeld = status !== undefined && holding.has(status);
-    if (isHeld !== this.#held.has(address)) {
-      lane.held += isHeld ? 1 : -1;
-      if (isHeld) this.#held.add(address);
-      else this.#held.delete(address);
-    }
+    this.#lane(type).observeTask(address, actor && taskStatus(actor.state), context);
     if (actor && actor.status === 'active') this.#typeOf.set(address, type);
     else this.#typeOf.delete(address);
   }
 
-  #observeAgent(address: Address, actor: ActorView | undefined): void {
+  #observeAgent(address: Address, id: string, actor: ActorView | undefined): void {
     const known = this.#typeOf.get(address);
-    if (known !== undefined) this.#forgetAgent(known, address.slice('agent/'.length));
+    if (known !== undefined) this.#lane(known).observeAgent(id, undefined);
     this.#typeOf.delete(address);
     if (!actor || !isAvailable(actor)) return;
     const context = actor.context as unknown as AgentContext;
-    const inUse = Object.keys(context.holding).length;
-    const room: AgentRoom = {
-      agent: actor.id,
-      slots: context.slots,
-      inUse,
-      freeSlots: Math.max(0, context.slots - inUse),
-      usedAt: context.usedAt,
-      batch: context.batch === true,
-    };
-    const lane = this.#lane(context.type);
-    lane.agents.set(actor.id, room);
-    if (room.freeSlots > 0) lane.withRoom.set(actor.id, room);
-    lane.freeSlots += room.freeSlots;
+    this.#lane(context.type).observeAgent(id, seatOf(id, context));
     this.#typeOf.set(address, context.type);
-  }
-
-  #forgetAgent(type: string, agent: string): void {
-    const lane = this.#lane(type);
-    lane.freeSlots -= lane.agents.get(agent)?.freeSlots ?? 0;
-    lane.agents.delete(agent);
-    lane.withRoom.delete(agent);
   }
 
   #lane(type: string): Lane {
     let lane = this.#lanes.get(type);
-    if (!lane) {
-      lane = { ready: new ReadyQueue(), agents: new Map(), withRoom: new Map(), freeSlots: 0, held: 0 };
-      this.#lanes.set(type, lane);
-    }
+    if (!lane) this.#lanes.set(type, (lane = new Lane(type)));
     return lane;
   }
 }

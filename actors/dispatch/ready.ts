@@ -6,6 +6,7 @@
  * long enough passes every later one of higher priority, and nothing starves, without anything being re-sorted.
  */
 import type { Address } from '../../runtime/protocol/ids.ts';
+import type { Demand } from '../task/demand.ts';
 
 export interface ReadyTask {
   readonly address: Address;
@@ -14,6 +15,7 @@ export interface ReadyTask {
   readonly queuedAt: number;
   /** Number of the attempt that the next assignment will be. */
   readonly attempt: number;
+  readonly demand: Demand | undefined;
   gone: boolean;
 }
 
@@ -24,7 +26,7 @@ export function rankOf(queuedAt: number, priority: number): number {
   return queuedAt - priority * ageingMsPerPriorityStep;
 }
 
-function before(left: ReadyTask, right: ReadyTask): boolean {
+export function before(left: ReadyTask, right: ReadyTask): boolean {
   return left.rank !== right.rank ? left.rank < right.rank : left.address < right.address;
 }
 
@@ -41,13 +43,13 @@ export class ReadyQueue {
     return this.#byAddress.size;
   }
 
-  add(address: Address, rank: number, queuedAt: number, attempt: number): void {
+  add(address: Address, rank: number, queuedAt: number, attempt: number, demand?: Demand): void {
     const known = this.#byAddress.get(address);
     if (known) {
       if (known.rank === rank && known.attempt === attempt) return;
       this.#leave(known);
     }
-    const task: ReadyTask = { address, rank, queuedAt, attempt, gone: false };
+    const task: ReadyTask = { address, rank, queuedAt, attempt, demand, gone: false };
     this.#byAddress.set(address, task);
     const last = this.#front[this.#front.length - 1];
     if (this.#head < this.#front.length && last && before(task, last)) this.#insert(task);
@@ -90,6 +92,26 @@ export class ReadyQueue {
       this.#head = 0;
     }
     return found;
+  }
+
+  get(address: Address): ReadyTask | undefined {
+    return this.#byAddress.get(address);
+  }
+
+  has(address: Address): boolean {
+    return this.#byAddress.has(address);
+  }
+
+  /** The tasks one after the other, best first, as they stand now: nothing may be added or removed meanwhile. */
+  reader(): () => ReadyTask | undefined {
+    let index = this.#head;
+    return () => {
+      for (;;) {
+        if (index >= this.#front.length && !this.#refill()) return undefined;
+        const task = this.#front[index++]!;
+        if (!task.gone) return task;
+      }
+    };
   }
 
   /** When the task that waits longest came into the queue; a full look, for a page and not for the hot path. */
