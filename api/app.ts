@@ -8,6 +8,7 @@ import { allow, authenticate, keepTenants } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
 import type { Operation } from './operation.ts';
+import { limitRoutes, queueRoutes } from './queues.ts';
 import { openApiDocument } from './openapi.ts';
 import { requestLog } from './requestlog.ts';
 import { methodsOf, routes } from './routes.ts';
@@ -91,6 +92,8 @@ export function createApp(context: ApiContext): Express {
   app.use('/api/v1/agents', agentRoutes(context), gatewayRoutes(context));
   app.use('/api/v1/status', statusRoute(context));
   app.use('/api/v1/audit', auditRoute(context));
+  app.use('/api/v1/queues', queueRoutes(context));
+  app.use('/api/v1/limits', limitRoutes(context));
   app.use('/api/v1/set-aside', setAsideRoutes(context));
   app.use('/api/v1/machines', machineRoutes(context));
   app.use('/api/v1/actors', actorRoutes(context));

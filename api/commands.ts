@@ -6,6 +6,7 @@ import { limits } from '../config/limits.ts';
 import type { CommandGateway, Log, ReplyReader, Service, System } from '../runtime/ports.ts';
 import type { Command, Outcome } from '../runtime/protocol/envelope.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
+import type { JsonObject } from '../runtime/protocol/json.ts';
 import { positionStart, type Position } from '../runtime/protocol/journal.ts';
 
 interface Waiting {
@@ -58,6 +59,15 @@ export class Commands implements Service {
 
   async redrive(shard: number, ids: readonly Position[]): Promise<Outcome[] | undefined> {
     return this.#ask(limits.replyWaitMs, (reply) => this.#settings.gateway.redrive(shard, ids, reply));
+  }
+
+  /** @returns what the dispatcher of the shard says, or undefined when no owner answered in time */
+  async ask(shard: number, question: JsonObject, waitMs: number = limits.replyWaitMs): Promise<JsonObject | undefined> {
+    const outcomes = await this.#ask(waitMs, (reply) =>
+      reply ? this.#settings.gateway.ask(shard, question, reply) : Promise.resolve(),
+    );
+    const [outcome] = outcomes ?? [];
+    return outcome?.outcome === 'answered' ? outcome.answer : undefined;
   }
 
   async #ask(

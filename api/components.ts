@@ -3,11 +3,13 @@ import * as z from 'zod';
 import { registerSchema } from '../actors/agent/events.ts';
 import { agentStatuses } from '../actors/agent/status.ts';
 import { submitSchema } from '../actors/task/events.ts';
+import { limitSchema } from '../actors/limit/machine.ts';
 import { taskStatuses } from '../actors/task/status.ts';
 import { statusSchema } from './agents.ts';
 import { acksSchema, reportsSchema } from './gateway.ts';
 import { problemCodes } from './problem.ts';
 import { redriveSchema } from './tasks.ts';
+import { reasonCodes } from './waiting.ts';
 import { whatIfSchema } from './visualiser/actors.ts';
 import { actorComponents } from './visualiser/components.ts';
 
@@ -82,7 +84,17 @@ const task = object(
     result: json,
     error: { type: 'object' },
     reason: string,
-    waiting_for: { ...string, description: 'Why a queued task does not run.' },
+    waiting_for: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: { code: { enum: [...reasonCodes] } },
+        required: ['code'],
+        additionalProperties: true,
+      },
+      description: 'What a task that is not over waits for: every reason that holds now.',
+    },
+    explanation: { ...string, description: 'The same in one sentence, with the remedy.' },
     created_at: time,
     started_at: time,
     finished_at: time,
@@ -91,6 +103,7 @@ const task = object(
   },
   ['tenant', 'parameters', 'attempt', 'failures', 'agent', 'progress', 'note', 'result', 'error', 'reason'].concat([
     'waiting_for',
+    'explanation',
     'started_at',
     'finished_at',
     'status_since',
@@ -163,6 +176,24 @@ const status = object({
   sync: object({ state: string, detail: string }),
   projection: object({ lag_seconds: { type: 'number' } }),
 });
+
+const queue = object({
+  ...{ type: string, paused: { type: 'boolean' }, queued: count, running: count, agents: count },
+  ...{ slots: count, free_slots: count, wanted_agents: count, oldest_queued_ms: { type: 'number' } },
+  tenants: { ...count, description: 'Tenants with tasks that wait.' },
+  behind_keys: { ...count, description: 'Tasks that wait behind a concurrency key.' },
+});
+
+const limit = object(
+  {
+    name: string,
+    units: { ...count, description: 'Units in each window; absent where tasks name a limit that nobody has set.' },
+    window_ms: count,
+    used: { ...count, description: 'Units handed out in this window; more than `units` where attempts cost more.' },
+    window_ends_at: time,
+  },
+  ['units', 'window_ms', 'window_ends_at'],
+);
 
 export function components(): Record<string, Schema> {
   return {
@@ -244,6 +275,12 @@ export function components(): Record<string, Schema> {
       postgres: string,
       findings: { type: 'array', items: { type: 'object' } },
     }),
+    Queue: queue,
+    QueueList: object({ items: { type: 'array', items: ref('Queue') } }),
+    QueueState: object({ type: string, paused: { type: 'boolean' } }),
+    LimitUpdate: fromZod(limitSchema),
+    Limit: limit,
+    LimitList: object({ items: { type: 'array', items: ref('Limit') } }),
     Problem: {
       ...object(
         {

@@ -7,6 +7,7 @@ export function refuse(outcome: Outcome): void {
   switch (outcome.outcome) {
     case 'applied':
     case 'duplicate':
+    case 'answered':
       return;
     case 'set-aside':
       throw new Problem('invalid-request', `${outcome.reason}: ${outcome.detail}`);

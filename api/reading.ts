@@ -20,7 +20,6 @@ export async function readTask(context: ApiContext, id: string, caller: Caller):
   const task = view ? taskOfView(view) : await retiredTask(context, id);
   if (!task || (caller.tenant !== undefined && task['tenant'] !== caller.tenant))
     throw new Problem('not-found', `there is no task ${id}`);
-  if (task.status === 'queued') return { ...task, waiting_for: waitingFor(context, String(task['type'])) };
   return task;
 }
 
@@ -52,15 +51,4 @@ export async function settledTask(
 export async function retiredTask(context: ApiContext, id: string): Promise<TaskResource | undefined> {
   const row = await context.readModel.task(id);
   return row && taskOfRow(row);
-}
-
-/** Why a queued task does not run, in one sentence, as far as this process can see. */
-function waitingFor(context: ApiContext, type: string): string {
-  const lane = context.lanes().find((status) => status.type === type);
-  // Another process holds the shard, so this one cannot count its agents.
-  if (!lane) return `an agent of type ${type} with a free slot`;
-  if (lane.agents === 0) return `an agent of type ${type}: none is registered, well and accepting work`;
-  if (lane.freeSlots === 0)
-    return `a free slot: all ${lane.agents} agents of type ${type} are busy, ${lane.queued} tasks wait`;
-  return 'its turn, which is now';
 }

@@ -239,6 +239,51 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-request', 'invalid-cursor'],
     },
   },
+  '/api/v1/queues': {
+    get: {
+      summary: 'Queues: what waits and who could take it, by task type',
+      scope: 'read',
+      answers: { 200: ['The queues of all shards.', ref('QueueList')] },
+    },
+  },
+  '/api/v1/queues/{type}/pause': {
+    post: {
+      summary: 'Give no more tasks of a type to agents',
+      scope: 'admin',
+      parameters: [inPath('type')],
+      answers: { 200: ['Paused. What runs goes on.', ref('QueueState')] },
+      problems: ['invalid-request', 'not-legal-now'],
+    },
+  },
+  '/api/v1/queues/{type}/resume': {
+    post: {
+      summary: 'Give tasks of a type to agents again',
+      scope: 'admin',
+      parameters: [inPath('type')],
+      answers: { 200: ['Resumed.', ref('QueueState')] },
+      problems: ['invalid-request', 'not-legal-now'],
+    },
+  },
+  '/api/v1/limits': {
+    get: { summary: 'Named limits', scope: 'read', answers: { 200: ['The limits.', ref('LimitList')] } },
+  },
+  '/api/v1/limits/{name}': {
+    get: {
+      summary: 'One limit and what is used of it',
+      scope: 'read',
+      parameters: [inPath('name')],
+      answers: { 200: ['The limit.', ref('Limit')] },
+      problems: ['invalid-request', 'not-found'],
+    },
+    put: {
+      summary: 'Set the units and the window of a limit',
+      scope: 'admin',
+      parameters: [inPath('name')],
+      body: ref('LimitUpdate'),
+      answers: { 200: ['As it is now.', ref('Limit')], 202: ['Asked for, and not decided yet.', ref('Limit')] },
+      problems: ['invalid-request', 'invalid-json', 'unsupported-media-type'],
+    },
+  },
   '/api/v1/set-aside': {
     get: {
       summary: 'Entries that could not be applied, with their reasons',

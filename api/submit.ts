@@ -5,10 +5,12 @@
 import { createHash } from 'node:crypto';
 import type { Request, RequestHandler, Response } from 'express';
 import type * as z from 'zod';
+import { limitAddress } from '../actors/limit/address.ts';
 import { submitSchema } from '../actors/task/events.ts';
 import { settledStatuses, taskStatus } from '../actors/task/status.ts';
 import { limits } from '../config/limits.ts';
 import type { Command, Outcome } from '../runtime/protocol/envelope.ts';
+import { viewOfStored } from '../runtime/protocol/snapshot.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { address, makeId, shardOfLane } from '../runtime/protocol/ids.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
@@ -57,6 +59,7 @@ async function submitOne(
 ): Promise<void> {
   const { waitMs, async: isAsync } = preferencesOf(request);
   const item = prepare(context, request, body, key, '');
+  await refuseTooCostly(context, item, '');
   const earlier = key === undefined ? undefined : await earlierTask(context, item);
   const outcomes =
     earlier === undefined
@@ -131,7 +134,9 @@ async function submitMany(
   for (const [index, source] of sources.entries()) {
     try {
       const itemKey = key === undefined ? undefined : `${key}/${index}`;
-      prepared.push({ index, item: prepare(context, request, source(), itemKey, `/${index}`) });
+      const item = prepare(context, request, source(), itemKey, `/${index}`);
+      await refuseTooCostly(context, item, `/${index}`);
+      prepared.push({ index, item });
     } catch (error) {
       refused(index, error);
     }
@@ -202,6 +207,20 @@ function prepare(context: ApiContext, request: Request, body: unknown, key: stri
       ...trace,
     },
   };
+}
+
+/** A cost that no window can ever pay is refused; a limit that nobody has set yet is waited for. @throws Problem */
+async function refuseTooCostly(context: ApiContext, { command }: Item, at: string): Promise<void> {
+  const costs = (command.input?.['limits'] ?? {}) as Record<string, number>;
+  for (const [name, cost] of Object.entries(costs)) {
+    const text = await context.gateway.snapshot(limitAddress(name));
+    const units = text === undefined ? undefined : viewOfStored(name, text).context['units'];
+    if (typeof units !== 'number' || cost <= units) continue;
+    throw new Problem('invalid-request', `costs ${cost} units of ${name}, and a whole window has ${units}`, {
+      where: `${at}/limits/${name}`,
+      remedy: `split the task, or set the limit with PUT /api/v1/limits/${name}`,
+    });
+  }
 }
 
 /** 128 bits of SHA-256, in hexadecimal. */

@@ -15,6 +15,7 @@ import { readTask, settledTask } from './reading.ts';
 import { checked, idOf, limitOf, namesTag, nextLink, preferencesOf, queryOf, timeOf } from './request.ts';
 import { historyResource, linksOf, taskOfRow } from './resources.ts';
 import { submit } from './submit.ts';
+import { explained } from './waiting.ts';
 import { traceOf } from './trace.ts';
 
 /** Filters and paging of the list; the OpenAPI document names the same. */
@@ -77,7 +78,7 @@ export function taskRoutes(context: ApiContext): Router {
     const tag = `"${task.revision}"`;
     response.set('ETag', tag);
     if (namesTag(request.get('If-None-Match') ?? '', tag)) response.status(304).end();
-    else response.json(task);
+    else response.json(await explained(context, task));
   });
 
   router.get('/:id/history', allow('read'), async (request, response) => {

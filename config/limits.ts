@@ -127,6 +127,8 @@ export const limits = {
   inboxEntriesMax: 100_000,
   /** Entries of one agent that had to be set aside within a minute. */
   badEntriesPerMinuteMax: 1_000,
+  /** How long a task's page waits for the owner of its shard to say why it waits. */
+  explainWaitMs: 1_000,
   /** Longest `Prefer: wait`, in seconds. */
   preferWaitSecondsMax: 60,
   /** Task types with metric series of their own; further ones share the series `other`. */

@@ -8,6 +8,7 @@ import type { Taken } from './core/taken.ts';
 import type { AuditRecord } from './protocol/audit.ts';
 import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';
+import type { JsonObject } from './protocol/json.ts';
 import type { JournalEntry, Position } from './protocol/journal.ts';
 
 /** Clock, chance and waiting: the only place they come from, so that a simulation can own them. */
@@ -160,6 +161,8 @@ export interface CommandGateway {
   /** Appends commands of one shard; with `reply`, their outcomes come to `replies`. */
   publish(shard: number, commands: readonly Command[], reply?: { recipient: string; request: string }): Promise<void>;
   redrive(shard: number, ids: readonly Position[], reply?: { recipient: string; request: string }): Promise<void>;
+  /** Asks the dispatcher of a shard, wherever its owner runs; the answer comes to `replies`. */
+  ask(shard: number, question: JsonObject, reply: { recipient: string; request: string }): Promise<void>;
   snapshot(address: Address): Promise<string | undefined>;
   setAside(shard: number, after: Position, count: number): Promise<({ id: Position } & SetAside)[]>;
 }

@@ -7,9 +7,10 @@ import { limits } from '../../config/limits.ts';
 import type { ActorView } from '../../runtime/protocol/snapshot.ts';
 import type { Dispatcher, LaneStatus } from '../../runtime/ports.ts';
 import type { Envelope } from '../../runtime/protocol/envelope.ts';
+import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
 import type { AgentContext } from '../agent/enrolment.ts';
-import type { Account } from '../limit/account.ts';
+import { rolled, type Account } from '../limit/account.ts';
 import { nameOfId } from '../limit/address.ts';
 import type { TaskContext } from '../task/attempt.ts';
 import { taskStatus } from '../task/status.ts';
@@ -157,6 +158,24 @@ export class LaneDispatcher implements Dispatcher {
     return lane && reasonsOf(lane, this.#purse, address, now);
   }
 
+  /** `{ask: "reasons", task}`, `{ask: "lanes"}` or `{ask: "limits"}`. */
+  answer(question: JsonObject, now: number): JsonObject {
+    switch (question['ask']) {
+      case 'reasons':
+        return {
+          reasons: (this.explain(`task/${String(question['task'] as string)}`, now) ?? null) as unknown as Json,
+        };
+      case 'lanes':
+        return { lanes: this.lanes(now) as unknown as Json };
+      case 'limits':
+        return {
+          limits: [...this.#limits].map(([name, account]) => ({ name, ...rolled(account, now) })) as unknown as Json,
+        };
+      default:
+        return {};
+    }
+  }
+
   more(): boolean {
     return this.#more;
   }
@@ -168,7 +187,8 @@ export class LaneDispatcher implements Dispatcher {
       const demand = { queued: lane.queued, running: lane.held.size, agents: lane.agents.size, slots };
       return {
         ...{ type, ...demand, wantedAgents: wantedAgents(demand) },
-        freeSlots: lane.freeSlots,
+        ...{ freeSlots: lane.freeSlots, paused: lane.paused },
+        ...{ tenants: lane.tenants, behindKeys: lane.behindKeys },
         oldestQueuedMs: Math.max(0, now - (lane.oldestQueuedAt() ?? now)),
       };
     });

@@ -48,6 +48,20 @@ export class Lane {
     return this.plain.size + this.#spots.size;
   }
 
+  /** Tenants with tasks that wait. */
+  get tenants(): number {
+    let tenants = 0;
+    for (const { tenant, waiting } of this.flows.values()) if (tenant !== '' && waiting > 0) tenants++;
+    return tenants;
+  }
+
+  /** Tasks that do not stand in the queue for agents, because another one of their key goes first. */
+  get behindKeys(): number {
+    let behind = 0;
+    for (const { queue, next } of this.gates.values()) behind += queue.size - (next ? 1 : 0);
+    return behind;
+  }
+
   /** Whether everything that waits is plain. */
   get simple(): boolean {
     return this.#spots.size === 0 && this.changed.size === 0;

@@ -42,6 +42,8 @@ interface Source {
   /** Further tasks of keys whose next one was picked in this pass. */
   readonly more: ReadyTask[];
   closed: boolean;
+  /** Tasks that it gave in this pass. */
+  given: number;
 }
 
 interface Contender {
@@ -72,9 +74,10 @@ export function select(lane: Lane, pass: Pass): Selection {
     if (!contender) break;
     const { source, flow } = contender;
     const task = source.next!;
-    const place = pass.leaving.has(task.address) ? undefined : placeOf(source.kind, task, seating, pass, selection);
+    const place = pass.leaving.has(task.address) ? undefined : placeOf(source, task, seating, pass, selection);
     if (place) {
       count++;
+      source.given++;
       if (!pass.loaded(task.address)) selection.missing.push(task.address);
       else if (selection.missing.length === 0) {
         selection.picked.push({ task, agent: place.agent, batch: place.batch });
@@ -93,17 +96,26 @@ export function select(lane: Lane, pass: Pass): Selection {
   return selection;
 }
 
-function placeOf(kind: Kind, task: ReadyTask, seating: Seating, pass: Pass, selection: Selection): Seat | undefined {
+function placeOf(
+  source: Source,
+  task: ReadyTask,
+  seating: Seating,
+  pass: Pass,
+  selection: Selection,
+): Seat | undefined {
+  const { kind, given } = source;
   const place = seating.find(kind);
   if (!place) return undefined;
   const costs = task.demand?.limits;
-  if (costs && !affordable(costs, seating.free, pass, selection)) return undefined;
+  // What is asked for and not used would be missing elsewhere until the window ends.
+  const usable = Math.max(1, Math.min(seating.free, kind.queue.size - given));
+  if (costs && !affordable(costs, usable, pass, selection)) return undefined;
   seating.take(place, kind.demand);
   return place.seat;
 }
 
 /** Whether every limit has the units; what is lacking is noted. */
-function affordable(costs: Readonly<Record<string, number>>, free: number, pass: Pass, { spent, lacking }: Selection) {
+function affordable(costs: Readonly<Record<string, number>>, tasks: number, pass: Pass, { spent, lacking }: Selection) {
   let enough = true;
   for (const name in costs) {
     const cost = costs[name]!;
@@ -111,7 +123,7 @@ function affordable(costs: Readonly<Record<string, number>>, free: number, pass:
     if (least <= 0) continue;
     enough = false;
     const known = lacking.get(name);
-    const units = least + cost * (free - 1);
+    const units = least + cost * (tasks - 1);
     lacking.set(
       name,
       known ? { least: Math.min(known.least, least), units: Math.max(known.units, units) } : { least, units },
@@ -125,7 +137,7 @@ function sourcesOf(flow: Flow): Source[] {
   for (const kind of flow.kinds.values()) {
     if (kind.queue.size === 0) continue;
     const read = kind.queue.reader();
-    sources.push({ kind, read, next: read(), more: [], closed: false });
+    sources.push({ kind, read, next: read(), more: [], closed: false, given: 0 });
   }
   return sources;
 }
@@ -159,7 +171,7 @@ function followUp(lane: Lane, { address }: ReadyTask, sources: Source[], taken: 
   const source = sources.find((one) => one.kind.signature === kind.signature);
   if (source?.next) insert(source.more, next);
   else if (source) source.next = next;
-  else sources.push({ kind, read: () => undefined, next, more: [], closed: false });
+  else sources.push({ kind, read: () => undefined, next, more: [], closed: false, given: 0 });
 }
 
 /** Chooses the source that is next. False when none has a task. */

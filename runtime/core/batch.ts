@@ -10,6 +10,7 @@ import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { address, parseAddress, type Address } from '../protocol/ids.ts';
 import { exceedsBytes, utf8Bytes } from '../protocol/json.ts';
+import type { JsonObject } from '../protocol/json.ts';
 import type { JournalEntry, JournalRecord } from '../protocol/journal.ts';
 import {
   emptyCommit,
@@ -117,6 +118,7 @@ class Batch {
   readonly #cascade: Envelope[] = [];
   readonly #lastWaiting = new Map<Address, Envelope>();
   readonly #bundles = new Map<string, Bundle>();
+  readonly #questions: { question: JsonObject; outcomes: Outcome[] }[] = [];
   #steps = 0;
   #derived = 0;
 
@@ -129,6 +131,13 @@ class Batch {
   }
 
   run(intakes: readonly Intake[], due: readonly Alarm[]): Decided {
+    const decided = this.#run(intakes, due);
+    for (const { question, outcomes } of this.#questions)
+      outcomes.push({ outcome: 'answered', answer: this.#world.dispatcher.answer(question, this.#now) });
+    return decided;
+  }
+
+  #run(intakes: readonly Intake[], due: readonly Alarm[]): Decided {
     for (const intake of intakes) this.#take(intake);
     for (const alarm of due) this.#decide(timerEnvelope(alarm));
     // An agent that has not heard yet what it lost or let go is given no work: the later word would undo the new one.
@@ -170,6 +179,7 @@ class Batch {
       return;
     }
     for (const envelope of intake.envelopes) outcomes.push(this.#decide(envelope));
+    if (intake.question) this.#questions.push({ question: intake.question, outcomes });
     if (intake.reply) this.#commit.replies.push({ ...intake.reply, outcomes });
   }
 

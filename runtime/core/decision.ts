@@ -4,6 +4,7 @@
  */
 import type { Envelope, Outcome } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
+import type { JsonObject } from '../protocol/json.ts';
 import type { Position } from '../protocol/journal.ts';
 import type { ActorView } from '../protocol/snapshot.ts';
 import type { Effect, Message } from './effect.ts';
@@ -71,6 +72,8 @@ export interface Dispatcher {
   decide(now: number, loaded: (address: Address) => boolean, mint: () => string): Envelope[];
   /** Whether the last decision left an assignment that the next one can make. */
   more(): boolean;
+  /** What somebody outside asks of the indexes, and they say: plain data both. */
+  answer(question: JsonObject, now: number): JsonObject;
   /** Compares what the index says with what the actors hold; each drift as one sentence (R11). */
   audit(actors: Iterable<[Address, ActorView]>): string[];
   /** Per lane: what waits and what is free. */
@@ -85,6 +88,11 @@ export interface LaneStatus {
   /** Slots of those agents, free or not. */
   slots: number;
   freeSlots: number;
+  /** Its tasks are given to nobody until it is resumed. */
+  paused: boolean;
+  /** Tenants with tasks that wait, and tasks that wait behind a concurrency key. */
+  tenants: number;
+  behindKeys: number;
   /** Agents with which everything that waits would run. */
   wantedAgents: number;
   oldestQueuedMs: number;

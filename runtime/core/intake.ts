@@ -4,13 +4,13 @@
  *
  * Fields of a command entry: one of `command` (JSON), `batch` (JSON array of commands), `derived` (JSON array of
  * envelopes that the shard itself put off), `relayed` with `source` and `number` (one envelope of another shard),
- * `redrive` (JSON array of set-aside ids); and, for an answer, `reply` (recipient) with `request`.
+ * `redrive` (JSON array of set-aside ids), `question` (JSON object for the dispatcher); and, for an answer, `reply` (recipient) with `request`.
  */
 import { limits } from '../../config/limits.ts';
 import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import { isPosition, type Position } from '../protocol/journal.ts';
-import { isObject, parseJson, storageProblem, utf8Bytes } from '../protocol/json.ts';
+import { isObject, parseJson, storageProblem, utf8Bytes, type JsonObject } from '../protocol/json.ts';
 import type { Application, Entry, ReportProblem, SetAside } from './decision.ts';
 
 export interface Intake {
@@ -22,6 +22,8 @@ export interface Intake {
   problems?: ReportProblem[];
   reply?: { recipient: string; request: string };
   relayed?: { source: number; number: number };
+  /** What the dispatcher is asked; it is answered from what is true after the batch. */
+  question?: JsonObject;
   /** Set-aside entries to take up again; the host fetches them before the decision. */
   redrive?: Position[];
   /** A timer whose firing is set aside. */
@@ -81,7 +83,7 @@ function commands(entry: Entry): Intake {
     const found = [...fields.keys()].slice(0, 10).join(', ') || 'none';
     return {
       ...base,
-      ...problem(entry, 'no-command', `needs one of command, batch, derived, relayed, redrive; has ${found}`),
+      ...problem(entry, 'no-command', `needs one of command, batch, derived, relayed, redrive, question; has ${found}`),
     };
   }
   const parsed = parseJson(text);
@@ -122,6 +124,10 @@ function commands(entry: Entry): Intake {
         ? { ...base, envelopes: [{ ...parsed.value, origin: 'relay' }], relayed }
         : { ...base, ...problem(entry, 'bad-envelope', 'relayed is an envelope'), relayed };
     }
+    case 'question':
+      return isObject(parsed.value)
+        ? { ...base, question: parsed.value as JsonObject }
+        : { ...base, ...problem(entry, 'bad-question', 'question is an object') };
     case 'redrive': {
       const ids = parsed.value;
       if (
@@ -157,7 +163,7 @@ function isEnvelope(value: unknown): value is Envelope {
   return isObject(event) && typeof event['type'] === 'string';
 }
 
-const kinds = ['command', 'batch', 'derived', 'relayed', 'redrive'] as const;
+const kinds = ['command', 'batch', 'derived', 'relayed', 'redrive', 'question'] as const;
 
 function single(fields: Map<string, string>): [(typeof kinds)[number], string] | [undefined, ''] {
   for (const kind of kinds) {

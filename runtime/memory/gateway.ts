@@ -4,6 +4,7 @@ import type { CommandGateway, ReplyReader, SetAside } from '../ports.ts';
 import type { Command, Outcome } from '../protocol/envelope.ts';
 import { IngressStopped } from '../protocol/errors.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
+import type { JsonObject } from '../protocol/json.ts';
 import type { Position } from '../protocol/journal.ts';
 import { setAsideOf } from './fields.ts';
 import type { MemoryWorld } from './world.ts';
@@ -33,6 +34,10 @@ export class MemoryGateway implements CommandGateway, ReplyReader {
 
   async redrive(shard: number, ids: readonly Position[], reply?: Recipient): Promise<void> {
     this.#append(shard, ['redrive', JSON.stringify(ids)], reply);
+  }
+
+  async ask(shard: number, question: JsonObject, reply: Recipient): Promise<void> {
+    this.#append(shard, ['question', JSON.stringify(question)], reply);
   }
 
   snapshot(address: Address): Promise<string | undefined> {

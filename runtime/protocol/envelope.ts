@@ -58,7 +58,9 @@ export type Outcome =
   | { outcome: 'applied'; to: Address; revision: number; state: StateValue }
   | { outcome: 'duplicate'; to: Address; revision: number; state: StateValue }
   | { outcome: 'refused'; to: Address; reason: string; detail: string; state?: StateValue; legal: readonly string[] }
-  | { outcome: 'set-aside'; to: Address | undefined; reason: string; detail: string };
+  | { outcome: 'set-aside'; to: Address | undefined; reason: string; detail: string }
+  /** To a question, which changes nothing. */
+  | { outcome: 'answered'; answer: JsonObject };
 
 /** A state of a machine: a name, or one name per region or nested state. */
 export type StateValue = string | { readonly [region: string]: StateValue };

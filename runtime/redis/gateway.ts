@@ -3,6 +3,7 @@ import { limits } from '../../config/limits.ts';
 import type { CommandGateway, Log, ReplyReader, SetAside, System } from '../ports.ts';
 import type { Command, Outcome } from '../protocol/envelope.ts';
 import { IngressStopped } from '../protocol/errors.ts';
+import type { JsonObject } from '../protocol/json.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import type { Keyspace } from '../protocol/keys.ts';
@@ -63,6 +64,11 @@ export class RedisGateway implements CommandGateway, ReplyReader {
   ): Promise<void> {
     const fields = ['redrive', JSON.stringify(ids)];
     if (reply) fields.push('reply', reply.recipient, 'request', reply.request);
+    await this.#connection.run((client) => client.xadd(this.#space.shard(shard).commands, '*', ...fields));
+  }
+
+  async ask(shard: number, question: JsonObject, reply: { recipient: string; request: string }): Promise<void> {
+    const fields = ['question', JSON.stringify(question), 'reply', reply.recipient, 'request', reply.request];
     await this.#connection.run((client) => client.xadd(this.#space.shard(shard).commands, '*', ...fields));
   }
 

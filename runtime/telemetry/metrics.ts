@@ -93,6 +93,13 @@ export function createMetrics(sources: MetricSources): Metrics {
   );
   lane('orchestrator_held_tasks', 'Tasks that an agent holds.', (status) => status.running);
   lane('orchestrator_free_slots', 'Slots of agents that could take work now.', (status) => status.freeSlots);
+  lane('orchestrator_queue_paused', 'Task types whose queue is paused.', (status) => (status.paused ? 1 : 0));
+  lane('orchestrator_queue_tenants', 'Tenants with tasks that wait.', (status) => status.tenants);
+  lane(
+    'orchestrator_queue_behind_keys_tasks',
+    'Tasks that wait behind another one of their concurrency key.',
+    (status) => status.behindKeys,
+  );
   lane('orchestrator_lane_agents', 'Agents that may be given work.', (status) => status.agents);
   lane('orchestrator_lane_wanted_agents', 'Agents with which all tasks would run.', (status) => status.wantedAgents);
   gauge('orchestrator_sync_status', 'Mirroring to the other site: 1 for the present state.', ['state'], function () {

@@ -37,7 +37,8 @@ describe('submit and read', () => {
       priority: 3,
       parameters: { a: [1, 'ü'] },
       revision: 1,
-      waiting_for: 'an agent of type lonely: none is registered, well and accepting work',
+      waiting_for: [{ code: 'no_agent', type: 'lonely' }],
+      explanation: 'It waits for an agent of type lonely: none is registered, well and accepting work.',
     });
     expect(Object.values(read.body)).not.toContain(null);
   });

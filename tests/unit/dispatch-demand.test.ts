@@ -17,7 +17,7 @@ describe('tenants', () => {
     bed.complete(bed.assigned.at(-1)!);
     expect(bed.assigned.slice(before, before + 2)).toContain(single);
     expect(bed.drift()).toEqual([]);
-  });
+  }, 120_000);
 
   test('of equal weight get equal shares within 5 %, whoever has a hundred times the load', () => {
     const bed = new DispatchBed();

@@ -259,7 +259,8 @@ function remedy(model: Model, id: string, reason: Reason): void {
     case 'no_agent':
     case 'no_matching_agent':
     case 'claim_too_large':
-      for (const size of [-1, 0, 1, 2, 3]) bed.agent(`new${size}`, { slots: 9, labels: { size }, resources: { gpu: 9 } });
+      for (const size of [-1, 0, 1, 2, 3])
+        bed.agent(`new${size}`, { slots: 9, labels: { size }, resources: { gpu: 9 } });
       return;
     case 'no_free_slot':
     case 'concurrency_key':
