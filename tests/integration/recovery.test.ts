@@ -3,7 +3,7 @@ import { appendFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { agentProjection } from '../../actors/agent/projection.ts';
 import { createRegistry } from '../../actors/application.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
@@ -24,6 +24,9 @@ import { freshFolder } from '../support/folders.ts';
 import { siteConfig, startProgram, type ProgramSite } from '../support/program-site.ts';
 import { createDatabase, startPrivateRedis, type PrivateServer } from '../support/servers.ts';
 import { MemoryLog } from '../support/site.ts';
+
+// Whole programs, started and stopped several times a test.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 });
 
 const shards = 2;
 const space = keyspace();
@@ -234,6 +237,42 @@ describe('a start', () => {
     site = undefined;
     await expect(startProgram(siteConfig(server.url, config.postgres.url!, 3))).rejects.toThrow('born with 2 shards');
   });
+});
+
+test('an empty PostgreSQL: work goes on, history begins anew, and Redis is not rebuilt from what it lacks', async () => {
+  site = await startProgram(config);
+  const { agent, task, token } = await work();
+  await projected();
+  await site.stop();
+  // Long ago: what was projected has left the journals.
+  for (let shard = 0; shard < shards; shard++) await redis.xtrim(space.shard(shard).journal, 'MAXLEN', 0);
+  const fresh = siteConfig(server.url, await createDatabase('empty'), shards);
+  site = await startProgram(fresh);
+  expect((await site.call(`/tasks/${task}`))['status']).toBe('running');
+  await finish(agent, task, token);
+  const next = String((await site.call('/tasks', { type: 'afterwards' }))['id']);
+  const own = new Pool({ url: fresh.postgres.url!, log });
+  const ids = async () => (await own.query<{ id: string }>('SELECT id FROM tasks')).map(({ id }) => id);
+  await until('the new task is in the lists', async () => (await ids()).includes(next));
+  expect(await ids()).toEqual([next]);
+  await until('the end of the old one is in the history', async () => {
+    const rows = await own.query('SELECT 1 FROM transitions WHERE actor = $1', [`task/${task}`]);
+    return rows.length > 0;
+  });
+  await site.stop();
+  site = undefined;
+  const before = await contents();
+  const identity = (await new PostgresSiteRegister(own, system).site())!;
+  expect(identity).toEqual(await new PostgresSiteRegister(pool, system).site());
+  const archive = new PostgresArchive(own);
+  await redis.rename(space.shard(0).snapshots, 'kept:0');
+  await redis.rename(space.shard(1).snapshots, 'kept:1');
+  for (let shard = 0; shard < shards; shard++) await redis.hdel(space.shard(shard).lease, 'epoch');
+  await expect(rebuild({ store, archive, registry, identity })).rejects.toThrow('the replay differs from the journal');
+  await redis.rename('kept:0', space.shard(0).snapshots);
+  await redis.rename('kept:1', space.shard(1).snapshots);
+  expect(await contents()).toEqual(before);
+  await own.close();
 });
 
 test('a rebuild touches nothing that is there, or held', async () => {
