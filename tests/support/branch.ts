@@ -5,7 +5,7 @@ import { mergeRulesOf } from '../../runtime/core/merge/rules.ts';
 import { follow } from '../../runtime/core/merge/replica.ts';
 import { reconcile, type Reconciliation } from '../../runtime/core/merge/reconcile.ts';
 import type { BranchTree } from '../../runtime/core/merge/tree.ts';
-import type { Entry } from '../../runtime/core/decision.ts';
+import type { Commit, Entry } from '../../runtime/core/decision.ts';
 import { linkAfter, origin, type Cursor, type Link } from '../../runtime/protocol/chain.ts';
 import type { Envelope } from '../../runtime/protocol/envelope.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
@@ -29,6 +29,8 @@ export class Branch {
   readonly bench: Bench;
   readonly epoch: number;
   readonly links: Link[] = [];
+  /** The last one. */
+  commit: Commit | undefined;
   #head: Cursor;
 
   /** Goes on after the links, which must be a whole history. */
@@ -38,7 +40,8 @@ export class Branch {
     this.bench = createBench([], shard);
     const { world } = this.bench;
     world.siteEpoch = epoch;
-    world.mint = () => `token-${epoch}-${this.links.length}-${++derived}`;
+    let minted = 0;
+    world.mint = () => `token-${epoch}-${++minted}`;
     const actors = new Map();
     follow(world.registry, actors, past);
     for (const [address, actor] of actors as Map<Address, Parameters<typeof viewOf>[0]>) {
@@ -50,6 +53,7 @@ export class Branch {
 
   run(entries: readonly Entry[], nowMs = 1_000, timers: readonly string[] = []): readonly JournalRecord[] {
     const decided = this.bench.run(entries, nowMs, timers);
+    this.commit = decided.commit;
     if (decided.commit.journal !== undefined) {
       const link = linkAfter(this.#head, this.epoch, decided.commit.journal);
       this.#head = link;
