@@ -52,6 +52,7 @@ make_configuration() {
 NODE_PROGRAM=$node
 ORCHESTRATOR_ORCHESTRATOR__SITE=$site
 ORCHESTRATOR_DATA__DIRECTORY=$prefix/data
+ORCHESTRATOR_LOGGING__DIRECTORY=$prefix/logs
 ORCHESTRATOR_TLS__CERTIFICATE_FILE=$prefix/config/certs/server.crt
 ORCHESTRATOR_TLS__KEY_FILE=$prefix/config/certs/server.key
 $([ -n "$redis_url" ] || printf 'ORCHESTRATOR_REDIS__%s\n' "CA_FILE=$prefix/config/certs/ca.crt" \

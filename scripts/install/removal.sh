@@ -17,7 +17,10 @@ remove_installation() {
   rm -f /etc/systemd/system/supreme-ai-orchestrator*.service /etc/systemd/system/multi-user.target.wants/supreme-ai-orchestrator*.service \
     /etc/logrotate.d/supreme-ai-orchestrator /etc/tmpfiles.d/supreme-ai-orchestrator.conf /etc/sysusers.d/supreme-ai-orchestrator.conf \
     /usr/local/bin/orchestrator
-  if with_systemd; then systemctl daemon-reload; fi
+  if with_systemd; then
+    systemctl daemon-reload
+    systemctl reset-failed 'supreme-ai-orchestrator*' 2> /dev/null || true
+  fi
   rm -rf "$prefix/releases" "$prefix/current"
   [ ! -L "$prefix/scripts" ] || rm "$prefix/scripts"
   if [ "$purge" = no ]; then

@@ -83,10 +83,10 @@ install_packages() {
 
 check_redis() {
   local version
+  command -v redis-server > /dev/null 2>&1 || return 0
   version=$(redis-server --version 2> /dev/null | sed -n 's/.* v=\([0-9.]*\).*/\1/p')
-  [ -n "$version" ] || return 0
-  at_least "$version" 7.0.0 ||
-    problem "Redis $version is too old: streams are in Redis since 5, the functions that this needs since 7.0" \
+  at_least "${version:-0}" 7.0.0 ||
+    problem "Redis ${version:-of an unknown version} is too old: streams are in Redis since 5, the functions that this needs since 7.0" \
       'install a newer redis-server (Debian 12 has 7.0, packages.redis.io has it for others), or name another server: --redis-url'
 }
 

@@ -17,7 +17,9 @@ make_redis() {
   # A new password at every installation, but never under a running service: only when there is none yet.
   if [ ! -s "$data/users.acl" ] || [ ! -s "$prefix/config/secrets/redis.url" ]; then
     password=$(openssl rand -hex 32)
-    (umask 077 && printf 'user default off\nuser orchestrator on #%s sanitize-payload ~* &* +@all\n' \
+    # The default user cannot sign in, but keeps its rights: Redis reads its append-only file back under its name, and would
+    # leave out every transaction that this user may not do.
+    (umask 077 && printf 'user default off resetpass sanitize-payload ~* &* +@all\nuser orchestrator on #%s sanitize-payload ~* &* +@all\n' \
       "$(printf %s "$password" | openssl dgst -sha256 -r | cut -d ' ' -f 1)" > "$data/users.acl")
     put_secret redis.url "rediss://orchestrator:$password@localhost:$redis_port"
   fi
