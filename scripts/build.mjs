@@ -23,7 +23,7 @@ const lockFile = join(root, '.cache/build.lock');
 
 const COMPILED = ['runtime', 'actors', 'api', 'config', 'scripts', 'tests'];
 const WITH_ASSETS = ['runtime', 'actors', 'api', 'config', 'scripts'];
-const ASSETS = new Set(['.lua', '.sql', '.py', '.sh', '.html', '.css', '.svg', '.toml', '.png']);
+const ASSETS = new Set(['.lua', '.sql', '.py', '.sh', '.html', '.css', '.svg', '.toml']);
 /** Scripts that run as they are: pages and worker threads. Those of the project's own set-up stay where they are. */
 const PLAIN_SCRIPTS = 'api/visualiser/';
 const KEPT = new Set(['sources.sha256', 'tsconfig.tsbuildinfo']);

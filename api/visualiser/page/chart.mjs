@@ -85,6 +85,19 @@ export class StateChart {
     return fits.sort((left, right) => moves(right) - moves(left) || depth(right) - depth(left))[0];
   }
 
+  /** A label with its number is wider than the server reckoned. */
+  #widen() {
+    for (const way of this.#svg.querySelectorAll('.way')) {
+      const behind = way.querySelector('.behind');
+      const boxes = [...way.querySelectorAll('.line')].map((line) => line.getBBox());
+      const left = Math.min(...boxes.map(({ x }) => x));
+      const right = Math.max(...boxes.map(({ x, width }) => x + width));
+      if (!behind || !(right > left)) continue;
+      behind.setAttribute('x', left - 3);
+      behind.setAttribute('width', right - left + 6);
+    }
+  }
+
   /** How many actors are in each state, and how often each way was taken. */
   heat(states, transitions, { onState }) {
     this.#svg.classList.add('heat');
@@ -116,19 +129,12 @@ export class StateChart {
     for (const [id, line] of this.#lines) {
       const label = (line.dataset.label ??= line.textContent);
       const count = counts.get(id) ?? 0;
-      line.textContent = count > 0 ? `${label} · ${compact(count)}` : label;
+      // In the box of a state there is no room for it.
+      line.textContent = count > 0 && line.closest('.way') ? `${label} · ${compact(count)}` : label;
       line.classList.toggle('taken', count > 0);
     }
-    // A label with its number is wider than the server reckoned.
-    for (const way of this.#svg.querySelectorAll('.way')) {
-      const behind = way.querySelector('.behind');
-      const boxes = [...way.querySelectorAll('.line')].map((line) => line.getBBox());
-      const left = Math.min(...boxes.map(({ x }) => x));
-      const right = Math.max(...boxes.map(({ x, width }) => x + width));
-      if (!behind || !(right > left)) continue;
-      behind.setAttribute('x', left - 3);
-      behind.setAttribute('width', right - left + 6);
-    }
+    // What is not on the page yet has no size.
+    requestAnimationFrame(() => requestAnimationFrame(() => this.#widen()));
     return counts;
   }
 }
