@@ -1,5 +1,5 @@
 /** Queues: one for each task type, with what waits and who could take it. */
-import { html } from '../lib.mjs';
+import { html, nothing } from '../lib.mjs';
 import { duration, number } from '../format.mjs';
 
 export class QueuesView {
@@ -13,14 +13,14 @@ export class QueuesView {
   }
 
   async load() {
-    this.#lanes = (await this.#app.session.call('/api/v1/status')).lanes;
+    this.#lanes = (await this.#app.session.call('/api/v1/queues')).items;
   }
 
   template() {
     return html`<div class="heading">
         <h1>Queues</h1>
         <div class="actions">
-          <button @click=${() => this.#app.copyCurl('/api/v1/status')}>Copy as curl</button>
+          <button @click=${() => this.#app.copyCurl('/api/v1/queues')}>Copy as curl</button>
           <button @click=${() => this.#app.download('queues.json', this.#lanes)}>Download JSON</button>
         </div>
       </div>
@@ -41,6 +41,7 @@ export class QueuesView {
                         <th class="number">agents</th>
                         <th class="number">free slots</th>
                         <th>state</th>
+                        ${this.#app.session.can('admin') ? html`<th></th>` : nothing}
                       </tr>
                     </thead>
                     <tbody>
@@ -53,15 +54,16 @@ export class QueuesView {
   }
 
   #row(lane) {
-    const [word, colour] =
-      lane.queued > 0 && lane.agents === 0
+    const [word, colour] = lane.paused
+      ? ['paused', 'warn']
+      : lane.queued > 0 && lane.agents === 0
         ? ['no agent serves it', 'bad']
         : lane.queued > 0 && lane.free_slots === 0
           ? ['all agents are busy', 'warn']
           : lane.queued + lane.running > 0
             ? ['working', 'busy']
             : ['at rest', 'calm'];
-    return html`<tr>
+    return html`<tr data-queue=${lane.type}>
       <td><a href=${this.#app.href('tasks', { type: lane.type })}>${lane.type}</a></td>
       <td class="number">
         <a href=${this.#app.href('tasks', { type: lane.type, status: 'queued' })}>${number(lane.queued)}</a>
@@ -71,6 +73,19 @@ export class QueuesView {
       <td class="number">${number(lane.agents)}</td>
       <td class="number">${number(lane.free_slots)}</td>
       <td><span class="badge ${colour}">${word}</span></td>
+      ${
+        this.#app.session.can('admin')
+          ? html`<td><button @click=${() => this.#turn(lane)}>${lane.paused ? 'Resume' : 'Pause'}</button></td>`
+          : nothing
+      }
     </tr>`;
+  }
+
+  async #turn({ type, paused }) {
+    const verb = paused ? 'resume' : 'pause';
+    await this.#app.act(verb, async () => {
+      await this.#app.session.call(`/api/v1/queues/${encodeURIComponent(type)}/${verb}`, { method: 'POST' });
+      return `${type} is ${paused ? 'given to agents again' : 'paused; what runs goes on'}`;
+    });
   }
 }
