@@ -24,8 +24,9 @@ beforeAll(async () => {
   const parked = await submit({ tenant: 'other', parameters: { [marker]: 1 } });
   await api.call(`/api/v1/tasks/${parked}`, { method: 'DELETE' });
   foreign.push(parked);
+  // Of another type: tasks that it would hold change when it has been silent for long.
   const agent = await api.call('/api/v1/agents', {
-    body: { id: marker, type: `${marker}-type`, capabilities: [marker] },
+    body: { id: marker, type: `${marker}-agent`, capabilities: [marker] },
   });
   foreign.push(String(agent.body['id']));
   await api.site.redis.xadd(api.site.space.shard(0).commands, '*', 'command', JSON.stringify({ what: marker }));
