@@ -8,8 +8,10 @@ import { printConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { limits } from '../config/limits.ts';
+import { agentCommand, agentUsage } from './commands/agent.ts';
 import { auditCommand, auditUsage } from './commands/audit.ts';
 import { backupCommand, backupUsage, restoreCommand } from './commands/backup.ts';
+import { doctorCommand, doctorUsage } from './commands/doctor.ts';
 import { migrateCommand, migrateUsage } from './commands/migrate.ts';
 import { rebuildCommand, rebuildUsage } from './commands/rebuild.ts';
 import { inspectCommand, inspectUsage } from './commands/inspect.ts';
@@ -29,6 +31,8 @@ const usage = `Usage: npm run --silent orchestrator -- COMMAND [OPTIONS]
   token rotate    makes a new secret that signs; the one before holds until the next rotation
   config print    the configuration in force, without secrets
   config check    says whether the configuration can be used
+${agentUsage}
+${doctorUsage}
 ${auditUsage}
 ${migrateUsage}
 ${backupUsage}
@@ -54,6 +58,10 @@ function main(argv: readonly string[]): number | Promise<number> {
       return token(rest);
     case 'config':
       return config(rest);
+    case 'agent':
+      return agentCommand(rest);
+    case 'doctor':
+      return doctorCommand(rest);
     case 'audit':
       return auditCommand(rest);
     case 'backup':
