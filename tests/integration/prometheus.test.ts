@@ -9,6 +9,7 @@ const folder = join(import.meta.dirname, '../../deploy/prometheus');
 const promtool = await findPromtool();
 if ('missing' in promtool) console.warn(`SKIPPED: no promtool on this machine: ${promtool.missing}`);
 
+// Where apt has no such package the rules cannot be checked; the warning above says so.
 describe.skipIf('missing' in promtool)('promtool', () => {
   const run = async (...args: string[]): Promise<string> => {
     const { stdout } = await promisify(execFile)((promtool as { path: string }).path, args, { cwd: folder });
