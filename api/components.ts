@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { registerSchema } from '../actors/agent/events.ts';
 import { agentStatuses } from '../actors/agent/status.ts';
 import { submitSchema } from '../actors/task/events.ts';
-import { limitSchema } from '../actors/limit/machine.ts';
+import { limitSchema } from '../actors/limit/events.ts';
 import { taskStatuses } from '../actors/task/status.ts';
 import { statusSchema } from './agents.ts';
 import { acksSchema, reportsSchema } from './gateway.ts';

@@ -4,7 +4,7 @@ import { limitName } from '../actors/task/demand.ts';
 import { name } from '../actors/task/events.ts';
 import { limitAddress } from '../actors/limit/address.ts';
 import { rolled, type Account } from '../actors/limit/account.ts';
-import { limitSchema } from '../actors/limit/machine.ts';
+import { limitSchema } from '../actors/limit/events.ts';
 import { queueAddress } from '../actors/queue/address.ts';
 import type { LaneStatus } from '../runtime/ports.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';

@@ -4,22 +4,12 @@
  */
 import { assign, setup } from 'xstate';
 import * as z from 'zod';
-import { limits } from '../../config/limits.ts';
 import type { Definition } from '../../runtime/core/definition.ts';
 import { effectActions, type Effect } from '../../runtime/core/effect.ts';
 import type { Stamp } from '../task/events.ts';
+import { limitSchema } from './events.ts';
 import { corrected, drawn, reset, type Account, type Draw } from './account.ts';
 import { allotmentAddress, nameOfId } from './address.ts';
-
-/** Body of a PUT. */
-export const limitSchema = z.strictObject({
-  units: z.int().min(1).max(limits.limitUnitsMax).describe('Units in each window.'),
-  window_ms: z
-    .int()
-    .min(100)
-    .max(limits.limitWindowMs)
-    .describe('Length of a window; windows are aligned to the clock.'),
-});
 
 type LimitEvent = (
   | ({ type: 'set' } & z.infer<typeof limitSchema>)
