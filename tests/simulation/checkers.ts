@@ -43,7 +43,7 @@ export function checkHealed({ sites: [one, two], accepted }: Run): string[] {
       if (outcome !== undefined) continue;
       if (origin === 'command') applied.set(`${actor} ${id}`, (applied.get(`${actor} ${id}`) ?? 0) + 1);
       if (event?.type === 'complete') {
-        const attempt = `${actor} ${String(event['token'])}`;
+        const attempt = `${actor} ${JSON.stringify(event['token'])}`;
         results.set(attempt, (results.get(attempt) ?? 0) + 1);
       }
     }

@@ -133,7 +133,7 @@ function saidOf(current: readonly Link[], actor: Address): ReadonlySet<string> {
   const said = new Set<string>();
   for (const link of current)
     for (const { actor: of, event } of entryOf(link).records)
-      if (of === actor && event?.type === 'CORRECTION') said.add(String(event['told']));
+      if (of === actor && event?.type === 'CORRECTION') said.add(event['told'] as string);
   return said;
 }
 
@@ -181,7 +181,7 @@ function isWanted(record: JournalRecord, rules: ReadonlyMap<string, MergeRules>)
 }
 
 function keyOf({ actor, id, origin, event }: JournalRecord): string {
-  return `${actor} ${origin} ${id} ${event?.type ?? ''} ${String(event?.['token'] ?? '')}`;
+  return `${actor} ${origin} ${id} ${event?.type ?? ''} ${JSON.stringify(event?.['token'] ?? '')}`;
 }
 
 function fateOf(found: Decided | undefined): Fate {
