@@ -9,6 +9,9 @@ import type { Config } from '../config/schema.ts';
 import { isName } from '../runtime/protocol/ids.ts';
 import { limits } from '../config/limits.ts';
 import { agentCommand, agentUsage } from './commands/agent.ts';
+import { commands } from './cli/commands.ts';
+import { overview } from './cli/help.ts';
+import { runProgram } from './cli/program.ts';
 import { auditCommand, auditUsage } from './commands/audit.ts';
 import { backupCommand, backupUsage, restoreCommand } from './commands/backup.ts';
 import { doctorCommand, doctorUsage } from './commands/doctor.ts';
@@ -46,13 +49,20 @@ Examples:
   npm run --silent orchestrator -- token --scope admin
   npm run --silent orchestrator -- token --scope agents:register --subject gpu-box --days 365`;
 
+/** Fires at Ctrl-C, for what watches. */
+function stopping(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort());
+  return controller.signal;
+}
+
 function main(argv: readonly string[]): number | Promise<number> {
   const [command, ...rest] = argv;
   switch (command) {
     case undefined:
     case '--help':
     case 'help':
-      process.stdout.write(`${usage}\n`);
+      process.stdout.write(`${usage}\n\nTasks:\n\n${overview(commands)}\n`);
       return command === undefined ? 2 : 0;
     case 'token':
       return token(rest);
@@ -77,7 +87,13 @@ function main(argv: readonly string[]): number | Promise<number> {
     case 'machine':
       return machineCommand(rest);
     default:
-      throw new UsageError(`there is no command "${command}"`);
+      return runProgram(commands, argv, {
+        env: process.env,
+        out: (text) => process.stdout.write(text),
+        err: (text) => process.stderr.write(text),
+        columns: process.stdout.isTTY ? process.stdout.columns : undefined,
+        signal: stopping(),
+      });
   }
 }
 
