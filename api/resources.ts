@@ -19,6 +19,14 @@ function present<T extends object>(members: T): T {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined && value !== null)) as T;
 }
 
+/** Parent -> its status, as far as the task has heard. */
+function parentStatuses(parents: unknown): Record<string, string> | undefined {
+  if (typeof parents !== 'object' || parents === null) return undefined;
+  return Object.fromEntries(
+    Object.entries(parents as Record<string, { status: string }>).map(([id, { status }]) => [id, status]),
+  );
+}
+
 export function taskOfView(view: ActorView): TaskResource {
   const { context } = view;
   const status = taskStatus(view.state);
@@ -37,6 +45,9 @@ export function taskOfView(view: ActorView): TaskResource {
     result: context['result'],
     error: context['error'],
     reason: context['reason'],
+    run_at: iso(context['runAt']),
+    depends_on: parentStatuses(context['parents']),
+    on_failure: context['onFailure'],
     created_at: iso(context['createdAt']),
     started_at: iso(context['startedAt']),
     finished_at: iso(context['finishedAt']),

@@ -87,6 +87,24 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-id', 'not-found', 'not-legal-now', 'precondition-failed'],
     },
   },
+  '/api/v1/tasks/{id}/pause': {
+    post: {
+      summary: 'Keep a task that waits from being started',
+      scope: 'tasks:cancel',
+      parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
+      answers: { 202: ['Paused.', ref('Accepted')] },
+      problems: ['invalid-id', 'not-found', 'not-legal-now', 'precondition-failed'],
+    },
+  },
+  '/api/v1/tasks/{id}/resume': {
+    post: {
+      summary: 'Let a paused task go on',
+      scope: 'tasks:cancel',
+      parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
+      answers: { 202: ['It waits again for what it waited for.', ref('Accepted')] },
+      problems: ['invalid-id', 'not-found', 'not-legal-now', 'precondition-failed'],
+    },
+  },
   '/api/v1/tasks/{id}/redrive': {
     post: {
       summary: 'Queue a parked task again',

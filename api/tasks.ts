@@ -95,6 +95,11 @@ export function taskRoutes(context: ApiContext): Router {
     await tell(context, request, response, { type: 'cancel' });
   });
 
+  for (const type of ['pause', 'resume'] as const)
+    router.post(`/:id/${type}`, allow('tasks:cancel'), async (request, response) => {
+      await tell(context, request, response, { type });
+    });
+
   router.post('/:id/redrive', allow('tasks:redrive'), async (request, response) => {
     const empty = Number(request.get('Content-Length') ?? 0) === 0 && request.get('Transfer-Encoding') === undefined;
     const body = checked(redriveSchema, empty ? {} : parseStrict((await readBody(request)).text));

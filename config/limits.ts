@@ -62,6 +62,12 @@ export const limits = {
   /** Microsteps of one transition: ends machines that loop in `always`. */
   microstepsMax: 100,
   /** Sends that one transition may cause. */
+  /** Tasks that one task may depend on, tasks that may depend on one, and levels of them in one request. */
+  parentsMax: 100,
+  childrenMax: 500,
+  dependencyDepthMax: 100,
+  /** Results of parents that a task keeps for its agent, as JSON. */
+  parentResultsBytesMax: 128 * 1024,
   effectsPerStepMax: 10_000,
   /** Command ids that an actor remembers to recognise a repeated command. */
   recentCommandsMax: 16,
@@ -178,7 +184,11 @@ related(limits.balanceEveryMs * 3 < limits.leaseTtlMs, 'three renewals fit in on
 related(limits.callDeadlineMs < limits.leaseTtlMs, 'a call ends before the lease does');
 related(limits.readBlockMs + limits.readWatchdogMarginMs < limits.leaseTtlMs, 'a read ends before the lease does');
 related(limits.watchdogReadAgeMs >= 2 * limits.leaseTtlMs, 'an outage ends leases before it starves the watchdog');
-related(limits.snapshotBytesMax >= 2 * limits.payloadBytesMax, 'a snapshot holds parameters and a result');
+related(
+  limits.snapshotBytesMax >= 2 * limits.payloadBytesMax + limits.parentResultsBytesMax + limits.childrenMax * 160,
+  'a snapshot holds parameters, a result, results of parents, and addresses of children',
+);
+related(limits.childrenMax < limits.effectsPerStepMax, 'every child is told in one step');
 related(limits.entryBytesMax >= 2 * limits.snapshotBytesMax, 'an entry holds a task with parameters and result');
 related(limits.slotsMax * 3 <= limits.jsonKeysMax, 'a heartbeat names every attempt of the largest agent');
 related(limits.requestBytesMax > limits.payloadBytesMax, 'a request holds the largest parameters');

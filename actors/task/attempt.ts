@@ -6,9 +6,10 @@ import { address, hash32 } from '../../runtime/protocol/ids.ts';
 import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
 import { correction } from '../limit/address.ts';
 import { claimOf, type Demand } from './demand.ts';
+import type { StartContext } from './start.ts';
 import type { RetryPolicy, TaskEvent, timeoutsSchema } from './events.ts';
 
-export interface TaskContext {
+export interface TaskContext extends StartContext {
   type: string;
   parameters: Json;
   priority: number;
@@ -76,8 +77,8 @@ export function startToCloseMs(context: TaskContext): number {
 
 /** Milliseconds from now until `limitMs` after the task was opened; Infinity without a limit. */
 export function remainingMs(context: TaskContext, limitMs: number | undefined, now: number | undefined): number {
-  const opened = context.openedAt ?? context.createdAt;
-  return limitMs === undefined ? Infinity : Math.max(0, opened + limitMs - (now ?? opened));
+  const opened = Math.max(context.openedAt ?? context.createdAt, context.runAt ?? 0);
+  return limitMs === undefined ? Infinity : Math.max(0, opened + limitMs - (now ?? context.createdAt));
 }
 
 export function cancelMessage(context: TaskContext, self: string, reason: string): Effect {
@@ -94,14 +95,24 @@ export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
   const { agent = '', token = '' } = context;
   const watched = context.timeouts?.heartbeat_ms !== undefined;
   const { attempt, type, parameters } = context;
-  const { traceparent } = context;
+  const { traceparent, parents } = context;
   const about = { kind: 'assign', task: event.self, type, token, ...(traceparent !== undefined && { traceparent }) };
   const deadline = event.at + startToCloseMs(context);
   const claim = claimOf(context.demand);
   const occupied = claim ? [event.self, watched ? 1 : 0, claim] : [event.self, watched ? 1 : 0];
   return [
     event.type === 'assign' && event.batch
-      ? { kind: 'bundle', mailbox: agent, message: { ...about, attempt, deadline, parameters } }
+      ? {
+          kind: 'bundle',
+          mailbox: agent,
+          message: {
+            ...about,
+            attempt,
+            deadline,
+            parameters,
+            ...(parents && { parents: parents as unknown as JsonObject }),
+          },
+        }
       : {
           kind: 'post',
           mailbox: agent,
@@ -110,6 +121,7 @@ export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
             attempt: String(attempt),
             deadline: String(deadline),
             parameters: JSON.stringify(parameters),
+            ...(parents && { parents: JSON.stringify(parents) }),
           },
         },
     { kind: 'send', to: address('agent', agent), event: { type: 'occupy', tasks: [occupied] } as MachineEvent },

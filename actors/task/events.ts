@@ -7,6 +7,7 @@ import { limits } from '../../config/limits.ts';
 import { isName } from '../../runtime/protocol/ids.ts';
 import { exceedsBytes } from '../../runtime/protocol/json.ts';
 import { costSchema, demandShape } from './demand.ts';
+import { settledParentsSchema, startShape, type Obstacle, type ParentNews } from './start.ts';
 
 export const name = z
   .string()
@@ -53,13 +54,17 @@ export const submitSchema = z.strictObject({
   timeouts: timeoutsSchema.optional(),
   cancel_grace_ms: duration(0).optional().describe('How long an agent may take to obey a cancel; default 30000.'),
   ...demandShape,
+  ...startShape,
 });
 
 /** Input of the machine: the submit, and what the API adds. */
 export const inputSchema = submitSchema.extend({
+  settled_parents: settledParentsSchema,
   fingerprint: z.string().max(64).optional().describe('Hash of the body, for submits with an Idempotency-Key.'),
   traceparent: z.string().max(128).optional().describe('W3C trace context of the submit.'),
 });
+
+export type { KnownEnding } from './start.ts';
 
 const token = z.string().min(1).max(128);
 const reason = z.string().max(limits.reasonLengthMax);
@@ -74,6 +79,8 @@ export const errorSchema = z.looseObject({
 
 export const events = {
   cancel: z.strictObject({ type: z.literal('cancel'), reason: reason.optional() }),
+  pause: z.strictObject({ type: z.literal('pause') }),
+  resume: z.strictObject({ type: z.literal('resume') }),
   redrive: z.strictObject({ type: z.literal('redrive'), parameters: payload.optional() }),
   start: z.strictObject({ type: z.literal('start'), ...attempt }),
   progress: z.strictObject({
@@ -105,7 +112,12 @@ export type DerivedEvent =
   | { type: 'beat'; token: string }
   | { type: 'overdue' }
   /** Made of a branch of history that lost, in which the task had come to its end. */
-  | { type: 'settle'; state: string; result?: unknown; error?: Record<string, unknown>; reason?: string };
+  | { type: 'settle'; state: string; result?: unknown; error?: Record<string, unknown>; reason?: string }
+  /** A child wants to hear how the task ends; a parent says how it ended. */
+  | { type: 'await'; child: string }
+  | ({ type: 'parent' } & ParentNews)
+  /** Raised: what keeps it from the queue. */
+  | { type: Obstacle };
 
 type External = { [K in keyof typeof events]: z.infer<(typeof events)[K]> }[keyof typeof events];
 

@@ -23,13 +23,38 @@ import {
 } from './attempt.ts';
 import { withDemand } from './demand.ts';
 import * as schemas from './events.ts';
-import type { RetryPolicy, TaskEvent, TaskInput } from './events.ts';
+import type { RetryPolicy, Stamp, TaskEvent, TaskInput } from './events.ts';
+import { awaits, obstacle, parentNews, startOf, tellChildren, withParent, type Obstacle } from './start.ts';
+import { taskStatus, type TaskStatus } from './status.ts';
+import { limits } from '../../config/limits.ts';
+
+/** What keeps the task from the queue, as the event that takes it to where it waits. */
+function obstacleEvent(context: TaskContext, event: TaskEvent): { type: Obstacle | undefined } & Stamp {
+  // At birth, time and id stand in the input.
+  const { at, self } = 'input' in event ? (event.input as TaskInput) : event;
+  return { type: obstacle(context, at), at, self };
+}
 
 const base = setup({
   types: {} as { context: TaskContext; events: TaskEvent; input: TaskInput },
   actions: {
     ...effectActions,
     enqueue: assign(({ event }) => ({ queuedAt: event.at })),
+    /** It may be queued now: deadlines count from here. */
+    mature: assign(({ event }) => ({ openedAt: event.at, queuedAt: event.at })),
+    /** A task that may not be queued yet goes on at once to where it waits. */
+    reconsider: raise(({ context, event }) => obstacleEvent(context, event) as TaskEvent, {
+      // A number would make it a durable timer, and Infinity none at all.
+      delay: ({ context, event }) => (obstacleEvent(context, event).type ? (undefined as never) : Infinity),
+    }),
+    noteParent: assign(({ context, event }) =>
+      event.type === 'parent' ? { parents: withParent(context.parents, event) } : {},
+    ),
+    noteChild: assign(({ context, event }) =>
+      event.type === 'await' && !context.children?.includes(event.child)
+        ? { children: [...(context.children ?? []), event.child] }
+        : {},
+    ),
     take: assign(({ context, event }) =>
       event.type === 'assign'
         ? {
@@ -60,6 +85,8 @@ const base = setup({
       parameters:
         event.type === 'redrive' && event.parameters !== undefined ? (event.parameters as Json) : context.parameters,
       openedAt: event.at,
+      runAt: undefined,
+      parents: undefined,
       queuedAt: event.at,
       failures: 0,
       losses: 0,
@@ -91,6 +118,12 @@ const base = setup({
     settledSucceeded: ({ event }) => event.type === 'settle' && event.state === 'succeeded',
     settledCancelled: ({ event }) => event.type === 'settle' && event.state === 'cancelled',
     settledExpired: ({ event }) => event.type === 'settle' && event.state === 'expired',
+    /** The news does not let it go on. */
+    stillBlocked: ({ context, event }) =>
+      event.type === 'parent' &&
+      obstacle({ ...context, parents: withParent(context.parents, event) }, event.at) === 'block',
+    knownParent: ({ context, event }) => event.type === 'parent' && Object.hasOwn(context.parents ?? {}, event.task),
+    roomForChild: ({ context }) => (context.children?.length ?? 0) < limits.childrenMax,
     mayLose: ({ context }) => context.losses + 1 < taskDefaults.lossesMax,
   },
   delays: {
@@ -99,6 +132,7 @@ const base = setup({
     heartbeat: ({ context }) => context.timeouts?.heartbeat_ms ?? Infinity,
     startToClose: ({ context }) => startToCloseMs(context),
     cancelGrace: ({ context }) => context.cancelGraceMs ?? taskDefaults.cancelGraceMs,
+    runAt: ({ context, event }) => Math.max(0, (context.runAt ?? 0) - event.at),
     scheduleToClose: ({ context, event }) => remainingMs(context, context.timeouts?.schedule_to_close_ms, event.at),
     scheduleToStart: ({ context, event }) =>
       context.startedAt === undefined
@@ -115,6 +149,28 @@ const cancelBy = {
     reason: (event.type === 'cancel' ? event.reason : undefined) ?? 'cancelled',
   }),
 };
+
+const told = (status: 'succeeded' | 'cancelled' | 'expired' | 'parked') =>
+  ({
+    type: 'effects',
+    params: ({ context, event }: { context: TaskContext; event: TaskEvent }) => ({
+      list: tellChildren(context, event.self, status, status === 'succeeded' ? context.result : undefined),
+    }),
+  }) as const;
+
+const answerChild = (status: 'parked' | 'crowded') =>
+  ({
+    type: 'effects',
+    params: ({ event }: { event: TaskEvent }) => ({
+      list: event.type === 'await' ? [parentNews(event.child, event.self, status)] : [],
+    }),
+  }) as const;
+
+/** What takes it out of wherever it waits. */
+const waitingEvents = {
+  cancel: { target: '#task.cancelled', actions: cancelBy },
+  pause: { target: '#task.open.paused' },
+} as const;
 
 /** The clock ended the attempt: once more later, or parked. */
 const timedOut = (reason: string) =>
@@ -184,25 +240,55 @@ export const taskMachine = base.createMachine({
     ...(input.cancel_grace_ms !== undefined && { cancelGraceMs: input.cancel_grace_ms }),
     ...(input.traceparent !== undefined && { traceparent: input.traceparent }),
     ...withDemand(input),
+    ...startOf(input),
     createdAt: input.at,
     queuedAt: input.at,
     attempt: 0,
     failures: 0,
     losses: 0,
   }),
+  entry: 'reconsider',
   initial: 'open',
   states: {
     open: {
       initial: 'queued',
-      on: { settle },
+      on: {
+        settle,
+        await: [{ guard: 'roomForChild', actions: 'noteChild' }, { actions: answerChild('crowded') }],
+        parent: { guard: 'knownParent', actions: 'noteParent' },
+      },
       after: { scheduleToClose: { target: 'expired', actions: because('schedule_to_close') } },
       states: {
         queued: {
           on: {
             assign: { guard: 'next', target: 'held', actions: 'take' },
-            cancel: { target: '#task.cancelled', actions: cancelBy },
+            ...waitingEvents,
+            delay: 'scheduled',
+            block: 'blocked',
+            skip: { target: '#task.cancelled', actions: because('parent_failed') },
+            park: { target: '#task.parked', actions: because('parent_failed') },
           },
           after: { scheduleToStart: { target: '#task.expired', actions: because('schedule_to_start') } },
+        },
+        scheduled: {
+          on: waitingEvents,
+          after: { runAt: { target: 'queued', actions: 'mature' } },
+        },
+        blocked: {
+          entry: { type: 'effects', params: ({ context, event }) => ({ list: awaits(context, event.self) }) },
+          on: {
+            ...waitingEvents,
+            parent: [
+              { guard: and(['knownParent', 'stillBlocked']), actions: 'noteParent' },
+              { guard: 'knownParent', target: 'queued', actions: ['noteParent', 'mature', 'reconsider'] },
+            ],
+          },
+        },
+        paused: {
+          on: {
+            cancel: waitingEvents.cancel,
+            resume: { target: 'queued', actions: ['enqueue', 'reconsider'] },
+          },
         },
         held: {
           entry: { type: 'effects', params: ({ context, event }) => ({ list: handOver(context, event) }) },
@@ -241,21 +327,23 @@ export const taskMachine = base.createMachine({
           },
         },
         retrying: {
-          on: { cancel: { target: '#task.cancelled', actions: cancelBy } },
+          on: waitingEvents,
           after: { backoff: { target: 'queued', actions: 'enqueue' } },
         },
       },
     },
     parked: {
+      entry: told('parked'),
       on: {
+        await: { guard: 'roomForChild', actions: ['noteChild', answerChild('parked')] },
         redrive: { target: 'open', actions: 'reopen' },
         cancel: { target: 'cancelled', actions: cancelBy },
         settle,
       },
     },
-    succeeded: { type: 'final', entry: 'finish' },
-    cancelled: { type: 'final', entry: 'finish' },
-    expired: { type: 'final', entry: 'finish' },
+    succeeded: { type: 'final', entry: ['finish', told('succeeded')] },
+    cancelled: { type: 'final', entry: ['finish', told('cancelled')] },
+    expired: { type: 'final', entry: ['finish', told('expired')] },
   },
 });
 
@@ -271,6 +359,14 @@ export const taskDefinition: Definition = {
     actor.context['fingerprint'] === input['fingerprint']
       ? { kind: 'duplicate' }
       : { kind: 'conflict', detail: 'the Idempotency-Key was used before with another body' },
+  unheard: (id, actor, event) => {
+    if (event.type !== 'await') return [];
+    const status: TaskStatus | undefined = actor && taskStatus(actor.state);
+    const ended = status === 'succeeded' || status === 'cancelled' || status === 'expired' ? status : undefined;
+    const ending = ended ?? (actor ? 'crowded' : 'unknown');
+    const result = actor?.context['result'] as Json | undefined;
+    return [parentNews(event['child'] as string, id, ending, ended === 'succeeded' ? result : undefined)];
+  },
   refusal: (actor, event: MachineEvent) => {
     if (schemas.reports.includes(event.type as never) && event['token'] !== actor.context['token'])
       return 'stale-token';

@@ -34,6 +34,7 @@ export const taskProjection: Projection = {
         parameters: input['parameters'] ?? {},
         attempt: 0,
         created_at: at,
+        ...parentFailed(status),
       });
       return patch;
     }
@@ -49,6 +50,10 @@ type Patch = Record<string, unknown>;
 /** A task that is being cancelled keeps the reason of the cancel, whatever ends its attempt. */
 const reasonUnlessCancelled = (status: TaskStatus, reason: string): Patch => (status === 'cancelled' ? {} : { reason });
 
+/** Only a parent that did not succeed takes a task from where it waits to there. */
+const parentFailed = (status: TaskStatus): Patch =>
+  status === 'cancelled' || status === 'parked' ? { reason: 'parent_failed' } : {};
+
 const byEvent: Readonly<Record<string, (event: MachineEvent, at: number, status: TaskStatus) => Patch>> = {
   assign: (event) => ({ agent: event['agent'], attempt: event['attempt'] }),
   start: (_event, at) => ({ started_at: at }),
@@ -61,6 +66,8 @@ const byEvent: Readonly<Record<string, (event: MachineEvent, at: number, status:
   fail: (event, _at, status) => ({ error: event['error'], ...reasonUnlessCancelled(status, 'failed') }),
   release: (_event, _at, status) => reasonUnlessCancelled(status, 'released'),
   revoke: (_event, _at, status) => reasonUnlessCancelled(status, status === 'parked' ? 'poison' : 'agent_lost'),
+  parent: (_event, _at, status) => parentFailed(status),
+  resume: (_event, _at, status) => parentFailed(status),
   cancel: (event) => ({ reason: event['reason'] ?? 'cancelled' }),
   redrive: (event) => ({
     ...{ result: null, error: null, reason: null, started_at: null, finished_at: null },

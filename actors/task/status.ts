@@ -2,6 +2,9 @@
 import { stateText, type StateValue } from '../../runtime/protocol/envelope.ts';
 
 export const taskStatuses = [
+  'scheduled',
+  'blocked',
+  'paused',
   'queued',
   'assigned',
   'running',

@@ -257,6 +257,11 @@ class Batch {
         if (envelope.origin === 'report')
           for (const effect of world.application.refusal(envelope, decision.reason, decision.detail))
             this.#route(envelope.to, effect, envelope.traceparent);
+        if (envelope.event && (envelope.origin === 'actor' || envelope.origin === 'relay')) {
+          const id = envelope.to.slice(definition.id.length + 1);
+          for (const effect of definition.unheard?.(id, actor && viewOf(actor), envelope.event) ?? [])
+            this.#route(envelope.to, effect, envelope.traceparent);
+        }
         const { reason, detail, legal } = decision;
         return { outcome: 'refused', to: envelope.to, reason, detail, legal, ...(state !== undefined && { state }) };
       }

@@ -11,6 +11,7 @@ import { isName, hash32 } from '../protocol/ids.ts';
 import type { MachineEvent } from '../protocol/envelope.ts';
 import type { JsonObject } from '../protocol/json.ts';
 import type { ActorView, StoredActor } from '../protocol/snapshot.ts';
+import type { Effect } from './effect.ts';
 import { Plan } from './plan.ts';
 
 export type Recreation =
@@ -39,6 +40,11 @@ export interface Definition {
   genesis?: (id: string) => JsonObject;
   /** Reason code of a refusal, where the machine knows better than `not-legal-now` (a stale token, say). */
   refusal?: (actor: ActorView, event: MachineEvent) => string | undefined;
+  /**
+   * What is answered to an actor whose event was refused: the addressed one is over, or was never there (undefined), and
+   * the sender waits for it.
+   */
+  unheard?: (id: string, actor: ActorView | undefined, event: MachineEvent) => Effect[];
   /** Whether a report would tell the actor nothing new: passed over, so that chatter costs neither steps nor history. */
   passOver?: (context: JsonObject, event: MachineEvent, nowMs: number) => boolean;
   /** Joins an event that waits for an actor with a later one of the same type, so that a batch costs one transition. */

@@ -99,6 +99,12 @@ export const taskCommands: readonly Command[] = [
     summary: 'cancels a task',
     run: (call) => each(call, (id) => call.api('tasks:cancel').call(taskPath(id), { method: 'DELETE' })),
   },
+  ...(['pause', 'resume'] as const).map((word): Command => ({
+    words: `task ${word}`,
+    positionals: 'ID...',
+    summary: word === 'pause' ? 'keeps a task that waits from being started' : 'lets a paused task go on',
+    run: (call) => each(call, (id) => call.api('tasks:cancel').call(`${taskPath(id)}/${word}`, { method: 'POST' })),
+  })),
   {
     words: 'task retry',
     positionals: 'ID...',

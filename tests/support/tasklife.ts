@@ -1,6 +1,7 @@
 /** Random lives of a task: what its machine takes is a record, as a journal would have it. */
 import { createRegistry } from '../../actors/application.ts';
 import type { TaskContext } from '../../actors/task/attempt.ts';
+import type { JsonObject } from '../../runtime/protocol/json.ts';
 import { viewOf, type Actor } from '../../runtime/core/actor.ts';
 import { step } from '../../runtime/core/step.ts';
 import type { Envelope, MachineEvent } from '../../runtime/protocol/envelope.ts';
@@ -8,7 +9,7 @@ import type { JournalRecord } from '../../runtime/protocol/journal.ts';
 import type { Chance } from './chance.ts';
 
 const definition = createRegistry().get('task')!;
-const input = {
+const base = {
   type: 'echo',
   tenant: 'acme',
   priority: 7,
@@ -22,6 +23,17 @@ const input = {
   },
 };
 
+/** Tasks of all kinds: that are queued at once, that are delayed, that wait for others. */
+function inputOf(kind: number): object {
+  const kinds = [
+    {},
+    { delay_ms: 30 },
+    { depends_on: ['t-1-p', 't-1-q'], on_failure: 'skip' },
+    { depends_on: ['t-1-p'] },
+  ];
+  return { ...base, ...kinds[kind % kinds.length] };
+}
+
 export interface Lived {
   record: JournalRecord;
   /** Wall clock of the decision. */
@@ -34,7 +46,9 @@ export function* taskLife(
   id: string,
   next: (actor: Actor, number: number) => MachineEvent | undefined,
   pauseMs: () => number = () => 10,
+  kind = 0,
 ): Generator<Lived> {
+  const input = inputOf(kind) as JsonObject;
   let at = 1_000;
   let actor: Actor | undefined;
   for (let number = 0; ; number++) {
@@ -74,6 +88,10 @@ export function randomEvent(chance: Chance, actor: Actor, number: number): Machi
     { type: 'cancelled', ...about },
     { type: 'revoke', agent, reason: ['agent_lost', 'new_generation', 'agent_retired'][chance.below(3)]! },
     { type: 'redrive' },
+    { type: 'resume' },
+    { type: 'parent', task: 't-1-p', status: 'succeeded', result: number },
+    { type: 'parent', task: 't-1-q', status: ['succeeded', 'parked', 'expired'][chance.below(3)]! },
+    ...(chance.happens(0.1) ? [{ type: 'pause' }] : []),
     { type: 'redrive', parameters: { b: number } },
   ];
   if (chance.happens(0.05)) return { type: 'cancel', ...(chance.happens(0.5) && { reason: 'changed my mind' }) };

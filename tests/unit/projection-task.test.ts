@@ -60,6 +60,7 @@ test('random lives', async () => {
       id,
       (actor, number) => (number < 60 ? randomEvent(chance, actor, number) : undefined),
       () => 1 + chance.below(2_000),
+      seed,
     );
     for (const status of await compare(life)) seen.add(status);
   }

@@ -23,8 +23,8 @@ const tell = (actor: Actor | undefined, origin: Origin, event: object, now: numb
   const envelope: Envelope = { id: `e${++ids}`, to, origin, event: event as MachineEvent };
   return step(definition, actor, envelope, now);
 };
-const born = (): Actor => {
-  const decision = step(definition, undefined, { id: 'c', to, origin: 'command', input }, 1_000);
+const born = (more: object = {}): Actor => {
+  const decision = step(definition, undefined, { id: 'c', to, origin: 'command', input: { ...input, ...more } }, 1_000);
   if (decision.outcome !== 'applied') throw new Error(JSON.stringify(decision));
   return decision.actor;
 };
@@ -42,6 +42,9 @@ function happenings(actor: Actor): [origin: Origin, event: object][] {
     ['actor', { type: 'revoke', agent: at.agent, reason: 'agent_lost' }],
     ['actor', { type: 'beat', token: at.token }],
     ['command', { type: 'cancel' }],
+    ['command', { type: 'pause' }],
+    ['command', { type: 'resume' }],
+    ['actor', { type: 'parent', task: 't-1-p', status: 'succeeded', result: 1 }],
     ['command', { type: 'redrive' }],
   ];
 }
@@ -49,7 +52,7 @@ function happenings(actor: Actor): [origin: Origin, event: object][] {
 /** One task in each status, by the shortest way. */
 function reached(): Map<string, Actor> {
   const found = new Map<string, Actor>();
-  const queue = [born()];
+  const queue = [born(), born({ delay_ms: 5 }), born({ depends_on: ['t-1-p'] })];
   for (let actor = queue.shift(); actor; actor = queue.shift()) {
     const status = taskStatus(stateOf(actor));
     if (found.has(status)) continue;
@@ -76,7 +79,9 @@ test('every status is reached by what is told, and every state by a path through
     events: (snapshot) =>
       [
         { type: 'assign', ...at, attempt: snapshot.context.attempt + 1 },
-        ...['start', 'release', 'cancelled', 'progress', 'cancel', 'redrive'].map((type) => ({ type, ...at })),
+        ...['start', 'release', 'cancelled', 'progress', 'cancel', 'redrive', 'pause', 'delay', 'block'].map(
+          (type) => ({ type, ...at }),
+        ),
         { type: 'complete', ...at, result: 1 },
         ...[true, false].map((retryable) => ({ type: 'fail', ...at, error: { message: 'no' }, retryable })),
         { type: 'xstate.after.scheduleToStart.task.open.queued' },

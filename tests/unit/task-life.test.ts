@@ -33,9 +33,9 @@ class Told {
   }
 
   tell(type: string, fields: JsonObject = {}): this {
-    const origin: Origin = ['cancel', 'redrive'].includes(type)
+    const origin: Origin = ['cancel', 'redrive', 'pause', 'resume'].includes(type)
       ? 'command'
-      : ['assign', 'revoke', 'beat'].includes(type)
+      : ['assign', 'revoke', 'beat', 'parent'].includes(type)
         ? 'actor'
         : 'report';
     const event = { type, ...(origin === 'report' && { token, agent: 'a-0-a' }), ...fields } as MachineEvent;
@@ -83,6 +83,9 @@ class Told {
 }
 
 const at: Record<string, () => Told> = {
+  scheduled: () => new Told({ delay_ms: 500 }),
+  blocked: () => new Told({ depends_on: ['t-1-p'] }),
+  paused: () => new Told().tell('pause'),
   queued: () => new Told(),
   assigned: () => new Told().assign(),
   running: () => new Told().assign().tell('start'),
@@ -97,6 +100,9 @@ const at: Record<string, () => Told> = {
 const events: Record<string, JsonObject> = {
   cancel: {},
   redrive: {},
+  pause: {},
+  resume: {},
+  parent: { task: 't-1-p', status: 'succeeded' },
   start: {},
   progress: { progress: 0.5 },
   complete: { result: { ok: 1 } },
@@ -108,7 +114,10 @@ const events: Record<string, JsonObject> = {
 
 /** Row: state. Columns: the state after each event; `-` where it is refused. */
 const table: Record<string, Record<keyof typeof events, string>> = {
-  queued: { cancel: 'cancelled' },
+  scheduled: { cancel: 'cancelled', pause: 'paused' },
+  blocked: { cancel: 'cancelled', pause: 'paused', parent: 'queued' },
+  paused: { cancel: 'cancelled', resume: 'queued' },
+  queued: { cancel: 'cancelled', pause: 'paused' },
   assigned: {
     ...{ cancel: 'cancelling', start: 'running', progress: 'running', complete: 'succeeded', fail: 'retrying' },
     ...{ release: 'queued', revoke: 'queued' },
@@ -117,7 +126,7 @@ const table: Record<string, Record<keyof typeof events, string>> = {
     ...{ cancel: 'cancelling', progress: 'running', complete: 'succeeded', fail: 'retrying', release: 'queued' },
     ...{ revoke: 'queued' },
   },
-  retrying: { cancel: 'cancelled' },
+  retrying: { cancel: 'cancelled', pause: 'paused' },
   cancelling: {
     ...{ complete: 'succeeded', fail: 'cancelled', release: 'cancelled', cancelled: 'cancelled', revoke: 'cancelled' },
   },
