@@ -106,7 +106,7 @@ describe('what operators do', () => {
         .map(([method, { scope }]) => [`${method} ${path}`, scope]),
     );
     // None of them is an operator's: they need a scope of clients or agents.
-    for (const [, scope] of silent) expect(['read', 'tasks:submit', 'agents:register']).toContain(scope);
+    for (const [, scope] of silent) expect(['read', 'tasks:submit', 'agents:register', 'agents:work']).toContain(scope);
     expect(silent.length).toBeGreaterThan(0);
   });
 });

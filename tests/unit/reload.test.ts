@@ -32,6 +32,7 @@ function recorder(): { log: RunningLog; lines: Line[]; levels: string[] } {
     warn: at('warn'),
     error: at('error'),
     setLevel: (level: string) => levels.push(level),
+    reopen: () => undefined,
   } as unknown as RunningLog;
   return { log, lines, levels };
 }
