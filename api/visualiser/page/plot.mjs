@@ -3,7 +3,9 @@ import { html, svg } from './lib.mjs';
 
 const width = 420;
 const height = 150;
-const margin = { top: 8, right: 4, bottom: 18, left: 44 };
+const margin = { top: 8, right: 4, bottom: 18 };
+/** Of one character of a label, a little more than it is wide. */
+const characterWidth = 7;
 
 /**
  * @param minutes with `at`
@@ -12,7 +14,8 @@ const margin = { top: 8, right: 4, bottom: 18, left: 44 };
 export function plot(minutes, series, format) {
   const values = minutes.flatMap((minute) => series.map(({ of }) => of(minute) ?? 0));
   const most = nice(Math.max(1, ...values));
-  const x = (index) => margin.left + (index / Math.max(1, minutes.length - 1)) * (width - margin.left - margin.right);
+  const left = 12 + characterWidth * Math.max(...[0, 0.5, 1].map((share) => format(most * share).length));
+  const x = (index) => left + (index / Math.max(1, minutes.length - 1)) * (width - left - margin.right);
   const y = (value) => height - margin.bottom - (value / most) * (height - margin.top - margin.bottom);
   const path = (of) => {
     let d = '';
@@ -40,8 +43,8 @@ export function plot(minutes, series, format) {
   return html`<svg class="plot" viewBox="0 0 ${width} ${height}" role="img" aria-label=${label}>
       ${[0, 0.5, 1].map(
         (share) =>
-          svg`<line class="axis" x1=${margin.left} x2=${width} y1=${y(most * share)} y2=${y(most * share)}></line>
-            <text x=${margin.left - 6} y=${y(most * share) + 4} text-anchor="end">${format(most * share)}</text>`,
+          svg`<line class="axis" x1=${left} x2=${width} y1=${y(most * share)} y2=${y(most * share)}></line>
+            <text x=${left - 6} y=${y(most * share) + 4} text-anchor="end">${format(most * share)}</text>`,
       )}
       ${ticks.map(
         (index, place) =>
