@@ -91,6 +91,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'Keep a task that waits from being started',
       scope: 'tasks:cancel',
+      tenants: true,
       parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
       answers: { 202: ['Paused.', ref('Accepted')] },
       problems: ['invalid-id', 'not-found', 'not-legal-now', 'precondition-failed'],
@@ -100,6 +101,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     post: {
       summary: 'Let a paused task go on',
       scope: 'tasks:cancel',
+      tenants: true,
       parameters: [taskId, header('If-Match', 'Only when the task still has this ETag.')],
       answers: { 202: ['It waits again for what it waited for.', ref('Accepted')] },
       problems: ['invalid-id', 'not-found', 'not-legal-now', 'precondition-failed'],

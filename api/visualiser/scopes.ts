@@ -2,7 +2,7 @@
 import type { Scope } from '../token.ts';
 
 const known: Readonly<Record<string, Readonly<Record<string, Scope>>>> = {
-  task: { cancel: 'tasks:cancel', redrive: 'tasks:redrive' },
+  task: { cancel: 'tasks:cancel', pause: 'tasks:cancel', resume: 'tasks:cancel', redrive: 'tasks:redrive' },
   agent: { pause: 'agents:control', resume: 'agents:control', drain: 'agents:control', retire: 'agents:control' },
 };
 

@@ -99,7 +99,10 @@ describe('an actor', () => {
       definition: 'task',
       state: 'open.retrying',
       lit: ['task', 'task.open', 'task.open.retrying'],
-      legal: [{ event: 'cancel', scope: 'tasks:cancel' }],
+      legal: [
+        { event: 'cancel', scope: 'tasks:cancel' },
+        { event: 'pause', scope: 'tasks:cancel' },
+      ],
       context: { failures: 1, error: { message: 'no luck' } },
     });
     expect(headers.get('ETag')).toBe(`"${String(body['revision'])}"`);
