@@ -69,7 +69,11 @@ export class Stage {
         this.commands.push([name.toUpperCase(), ...rest]);
     });
     this.#server = createServer((request, response) => {
-      void this.#serve(request, response);
+      this.#serve(request, response).catch((error: unknown) => {
+        // The agent asked while the stage was being closed, or went away meanwhile.
+        if (response.headersSent) response.destroy();
+        else response.writeHead(503, { 'Content-Type': 'application/json' }).end(JSON.stringify(unavailable(error)));
+      });
     });
   }
 
@@ -217,6 +221,11 @@ export class Stage {
       links: { self: `/api/v1/agents/${this.#id}` },
     };
   }
+}
+
+function unavailable(error: unknown): object {
+  const detail = error instanceof Error ? error.message : String(error);
+  return { title: 'Unavailable', status: 503, code: 'unavailable', detail };
 }
 
 function existing(error: Error): void {
