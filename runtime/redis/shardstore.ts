@@ -155,18 +155,12 @@ export class RedisShardStore implements ShardStore {
       const pipeline = client.pipeline();
       for (const stream of streams)
         pipeline.xautoclaim(stream, runtimeGroup, lease.owner, 0, '0-0', 'COUNT', Math.max(1, count));
-      return pipeline.exec();
+      return settledOrLost(pipeline);
     });
     const found: [string, RawEntry[]][] = [];
-    let lost: Error | undefined;
-    for (const [index, [error, answer]] of (answers ?? []).entries()) {
-      if (error) lost = error;
-      else found.push([streams[index]!, (answer as [string, RawEntry[]])[1]]);
-    }
-    if (lost) {
-      if (!lost.message.startsWith('NOGROUP')) throw lost;
-      await this.#repair(lease.shard, await this.#present(lease.shard, mailboxes));
-    }
+    for (const [index, answer] of answers.entries())
+      if (answer) found.push([streams[index]!, (answer as [string, RawEntry[]])[1]]);
+    if (found.length < streams.length) await this.#repair(lease.shard, await this.#present(lease.shard, mailboxes));
     return this.#entries(lease.shard, mailboxes, found);
   }
 
@@ -297,9 +291,9 @@ export class RedisShardStore implements ShardStore {
     await this.#shared.run(async (client) => {
       const asked = client.pipeline();
       for (const stream of streams) asked.xinfo('CONSUMERS', stream, runtimeGroup);
-      for (const [index, [error, consumers]] of ((await asked.exec()) ?? []).entries()) {
+      for (const [index, consumers] of (await settledOrLost(asked)).entries()) {
         // A mailbox that was closed meanwhile has no group any more.
-        if (error) continue;
+        if (!consumers) continue;
         for (const consumer of (consumers as unknown[][]).map(pairs))
           if (
             consumer['name'] !== own &&
@@ -365,6 +359,17 @@ export async function settled(pipeline: ReturnType<Redis['pipeline']>): Promise<
   return answers.map(([error, answer]) => {
     if (error) throw error;
     return answer;
+  });
+}
+
+/**
+ * Runs a pipeline whose commands may find that their stream or its group is gone: those answers are undefined.
+ * @throws any other error, within the call, so that a link that ends is known as one
+ */
+async function settledOrLost(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
+  return ((await pipeline.exec()) ?? []).map(([error, answer]) => {
+    if (error && !/^(NOGROUP|ERR no such key)/.test(error.message)) throw error;
+    return error ? undefined : answer;
   });
 }
 
