@@ -27,6 +27,9 @@ import type { Effect } from './effect.ts';
 import type { Intake } from './intake.ts';
 import { invariant, unreachable } from './invariant.ts';
 import { Bundle } from './bundle.ts';
+import type { Lost } from './merge/lost.ts';
+import { rulesOf } from './merge/rules.ts';
+import { takeUp } from './merge/takeup.ts';
 import { step } from './step.ts';
 import { noneTaken, take, type Taken } from './taken.ts';
 import { besideOf } from './beside.ts';
@@ -178,9 +181,29 @@ class Batch {
       this.#commit.deferredApart.push(...intake.envelopes);
       return;
     }
-    for (const envelope of intake.envelopes) outcomes.push(this.#decide(envelope));
+    if (intake.lost) this.#takeUp(intake.lost, entry);
+    else for (const envelope of intake.envelopes) outcomes.push(this.#decide(envelope));
     if (intake.question) this.#questions.push({ question: intake.question, outcomes });
     if (intake.reply) this.#commit.replies.push({ ...intake.reply, outcomes });
+  }
+
+  /** The machine decides what becomes of a branch that lost; the report stands in the journal entry of this batch. */
+  #takeUp(lost: Lost, entry: Entry): void {
+    const { registry, actors, siteEpoch } = this.#world;
+    const definition = registry.get(parseAddress(lost.actor)?.definition ?? '');
+    if (!definition) {
+      const fields = ['lost', JSON.stringify(lost)];
+      this.#setAside(entry, fields, 'unknown-definition', `no definition for ${lost.actor}`);
+      return;
+    }
+    this.#commit.takenUp.push(
+      takeUp(lost, definition, rulesOf(definition), {
+        epoch: siteEpoch,
+        actor: () => actors.get(lost.actor) ?? undefined,
+        decide: (envelope) => this.#decide(envelope),
+        derivedId: () => this.#derivedId(),
+      }),
+    );
   }
 
   /** The relay delivers at least once: what was taken over before is passed over (R1). */

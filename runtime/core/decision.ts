@@ -8,6 +8,7 @@ import type { JsonObject } from '../protocol/json.ts';
 import type { Position } from '../protocol/journal.ts';
 import type { ActorView } from '../protocol/snapshot.ts';
 import type { Effect, Message } from './effect.ts';
+import type { TakenUp } from './merge/takeup.ts';
 import type { Taken } from './taken.ts';
 
 /** One stream entry as read: field names and values alternate as Redis gives them. */
@@ -55,6 +56,8 @@ export interface Commit {
   redriven: Position[];
   /** Source shard -> numbers of its outbound entries that are taken over. */
   relayed: Map<number, Taken>;
+  /** What became of branches that lost. */
+  takenUp: TakenUp[];
   /** Inputs that are done: acknowledged and deleted. */
   acks: Map<Entry['source'], Position[]>;
 }
@@ -141,6 +144,7 @@ export function emptyCommit(now: number): Commit {
     setAside: [],
     redriven: [],
     relayed: new Map(),
+    takenUp: [],
     acks: new Map(),
   };
 }

@@ -3,7 +3,8 @@
  * cannot be understood becomes a problem with a reason, and is set aside (R10).
  *
  * Fields of a command entry: one of `command` (JSON), `batch` (JSON array of commands), `derived` (JSON array of
- * envelopes that the shard itself put off), `relayed` with `source` and `number` (one envelope of another shard),
+ * envelopes that the shard itself put off), `relayed` with `source` and `number` (one envelope of another shard), `lost` with
+ * `source` and `number` (an actor of a branch that lost; the source is minus the number of the site that wrote it),
  * `redrive` (JSON array of set-aside ids), `question` (JSON object for the dispatcher); and, for an answer, `reply` (recipient) with `request`.
  */
 import { limits } from '../../config/limits.ts';
@@ -11,6 +12,8 @@ import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import { isPosition, type Position } from '../protocol/journal.ts';
 import { isObject, parseJson, storageProblem, utf8Bytes, type JsonObject } from '../protocol/json.ts';
+import { isLost, type Lost } from './merge/lost.ts';
+import { envelopeOf } from './merge/replica.ts';
 import type { Application, Entry, ReportProblem, SetAside } from './decision.ts';
 
 export interface Intake {
@@ -22,6 +25,8 @@ export interface Intake {
   problems?: ReportProblem[];
   reply?: { recipient: string; request: string };
   relayed?: { source: number; number: number };
+  /** An actor of a branch that lost; the envelopes are its inputs, so that what they touch is loaded. */
+  lost?: Lost;
   /** What the dispatcher is asked; it is answered from what is true after the batch. */
   question?: JsonObject;
   /** Set-aside entries to take up again; the host fetches them before the decision. */
@@ -53,8 +58,8 @@ function bytesBeyond(fields: readonly string[], bytesMax: number): number | unde
 
 export function intake(entry: Entry, application: Application): Intake {
   const bytes = bytesBeyond(entry.fields, limits.entryBytesMax);
-  // Its beginning says what it was; the whole would only grow what is kept.
-  if (bytes !== undefined)
+  // Its beginning says what it was; the whole would only grow what is kept. A lost branch is as long as it is.
+  if (bytes !== undefined && !isLostEntry(entry))
     return problem(
       beginningOf(entry),
       'too-large',
@@ -63,6 +68,10 @@ export function intake(entry: Entry, application: Application): Intake {
   if (entry.source === 'commands') return commands(entry);
   const { envelopes, problems } = application.report(entry.source.outbox, entry);
   return { entry, envelopes, ...(problems.length > 0 && { problems }) };
+}
+
+function isLostEntry({ source, fields: [first] }: Entry): boolean {
+  return source === 'commands' && first === 'lost';
 }
 
 function beginningOf(entry: Entry): Entry {
@@ -83,7 +92,7 @@ function commands(entry: Entry): Intake {
     const found = [...fields.keys()].slice(0, 10).join(', ') || 'none';
     return {
       ...base,
-      ...problem(entry, 'no-command', `needs one of command, batch, derived, relayed, redrive, question; has ${found}`),
+      ...problem(entry, 'no-command', `needs one of ${kinds.join(', ')}; has ${found}`),
     };
   }
   const parsed = parseJson(text);
@@ -124,6 +133,16 @@ function commands(entry: Entry): Intake {
         ? { ...base, envelopes: [{ ...parsed.value, origin: 'relay' }], relayed }
         : { ...base, ...problem(entry, 'bad-envelope', 'relayed is an envelope'), relayed };
     }
+    case 'lost': {
+      const source = fields.get('source') ?? '';
+      const number = fields.get('number') ?? '';
+      if (!isLost(parsed.value)) return { ...base, ...problem(entry, 'bad-lost', 'lost is an actor of a branch') };
+      // Taken up again by hand, it has been counted already.
+      if (source === '' && number === '') return { ...base, ...lossIntake(parsed.value) };
+      if (!/^-[12]$/.test(source) || !/^[1-9]\d{0,14}$/.test(number))
+        return { ...base, ...problem(entry, 'bad-lost', 'lost needs source (-1 or -2) and number (from 1)') };
+      return { ...base, ...lossIntake(parsed.value), relayed: { source: Number(source), number: Number(number) } };
+    }
     case 'question':
       return isObject(parsed.value)
         ? { ...base, question: parsed.value as JsonObject }
@@ -139,6 +158,10 @@ function commands(entry: Entry): Intake {
       return { ...base, redrive: ids as Position[] };
     }
   }
+}
+
+function lossIntake(lost: Lost): Pick<Intake, 'lost' | 'envelopes'> {
+  return { lost, envelopes: [{ ...envelopeOf(lost.records[0]!.record), to: lost.actor }] };
 }
 
 const wholePattern = /^\d{1,4}$/;
@@ -163,7 +186,7 @@ function isEnvelope(value: unknown): value is Envelope {
   return isObject(event) && typeof event['type'] === 'string';
 }
 
-const kinds = ['command', 'batch', 'derived', 'relayed', 'redrive', 'question'] as const;
+const kinds = ['command', 'batch', 'derived', 'relayed', 'lost', 'redrive', 'question'] as const;
 
 function single(fields: Map<string, string>): [(typeof kinds)[number], string] | [undefined, ''] {
   for (const kind of kinds) {
@@ -206,6 +229,10 @@ export function asPoison(taken: Intake, detail: string): Intake {
   const { entry, envelopes } = taken;
   const { redrive: _, ...rest } = taken;
   if (envelopes.length > 1 && !taken.problem) return { ...rest, apart: true };
+  if (taken.lost) {
+    const { lost, ...others } = rest;
+    return { ...others, ...problem({ ...entry, fields: ['lost', JSON.stringify(lost)] }, 'not-storable', detail) };
+  }
   const kept = taken.relayed ? { ...entry, fields: ['derived', JSON.stringify(envelopes)] } : entry;
   return { ...rest, ...problem(kept, 'not-storable', detail) };
 }

@@ -34,6 +34,8 @@ export interface JournalBeside {
   deferred?: readonly Envelope[];
   /** Source shard -> everything that was taken over from it so far (see core/taken.ts). */
   relayed?: Readonly<Record<string, string>>;
+  /** What became of a branch that lost, one report an actor (see core/merge/takeup.ts). */
+  lost?: readonly JsonObject[];
 }
 
 export interface JournalEntry {

@@ -1,10 +1,8 @@
 /** One shard of one site of a pair, on the real core: it decides batches into links, and can fork from any link. */
 import { createRegistry } from '../../actors/application.ts';
-import { viewOf } from '../../runtime/core/actor.ts';
-import { mergeRulesOf } from '../../runtime/core/merge/rules.ts';
+import { freeze, viewOf } from '../../runtime/core/actor.ts';
+import { lossesOf, type Lost } from '../../runtime/core/merge/lost.ts';
 import { follow } from '../../runtime/core/merge/replica.ts';
-import { reconcile, type Reconciliation } from '../../runtime/core/merge/reconcile.ts';
-import type { BranchTree } from '../../runtime/core/merge/tree.ts';
 import type { Commit, Entry } from '../../runtime/core/decision.ts';
 import { linkAfter, origin, type Cursor, type Link } from '../../runtime/protocol/chain.ts';
 import type { Envelope } from '../../runtime/protocol/envelope.ts';
@@ -13,10 +11,20 @@ import type { JournalRecord } from '../../runtime/protocol/journal.ts';
 import { createBench, type Bench } from './decisions.ts';
 
 export const registry = createRegistry();
-export const rules = new Map(registry.all().map((definition) => [definition.id, mergeRulesOf(definition)]));
+/** What the branch wrote after the fork, as the site that lost hands it over; the fork is the last link before. */
+export function lossesOfBranch(branch: Branch, fork: Cursor): Lost[] {
+  return lossesOf(fork, branch.links, [], (address) => {
+    const actor = branch.bench.world.actors.get(address);
+    return actor ? freeze(actor) : null;
+  });
+}
 
-export function reconciled(tree: BranchTree): Reconciliation {
-  return reconcile({ registry, rules }, tree);
+let handed = 0;
+
+/** @param number stands for itself where it is given twice */
+export function lostEntry(lost: Lost, site = 1, number = ++handed): Entry {
+  const fields = ['lost', JSON.stringify(lost), 'source', `-${site}`, 'number', String(number)];
+  return { source: 'commands', id: `${number}-2`, fields };
 }
 
 let derived = 0;

@@ -32,6 +32,15 @@ export interface MergeRules {
   prevails(left: string, right: string): boolean;
 }
 
+const known = new WeakMap<LoadedDefinition, MergeRules>();
+
+/** The rules of a definition, worked out once. @throws Error naming the definition and what is missing or wrong */
+export function rulesOf(definition: LoadedDefinition): MergeRules {
+  let rules = known.get(definition);
+  if (!rules) known.set(definition, (rules = mergeRulesOf(definition)));
+  return rules;
+}
+
 /** @throws Error naming the definition and what is missing or wrong */
 export function mergeRulesOf(definition: LoadedDefinition): MergeRules {
   const fail = (rule: string): never => {
