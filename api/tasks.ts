@@ -76,9 +76,12 @@ export function taskRoutes(context: ApiContext): Router {
         ? await readTask(context, id, caller)
         : await settledTask(context, response, id, caller, waitMs);
     const tag = `"${task.revision}"`;
-    response.set('ETag', tag);
-    if (namesTag(request.get('If-None-Match') ?? '', tag)) response.status(304).end();
-    else response.json(await explained(context, task));
+    if (namesTag(request.get('If-None-Match') ?? '', tag)) {
+      response.status(304).set('ETag', tag).end();
+      return;
+    }
+    const now = await explained(context, task);
+    response.set('ETag', `"${now.revision}"`).json(now);
   });
 
   router.get('/:id/history', allow('read'), async (request, response) => {

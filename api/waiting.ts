@@ -1,60 +1,50 @@
 /** Why a task is not over, as the machine and the owner of its shard know it: a list of reasons, and one sentence. */
 import type { Reason } from '../actors/dispatch/reasons.ts';
-import { settledStatuses } from '../actors/task/status.ts';
+import type { TaskContext } from '../actors/task/attempt.ts';
+import { settledStatuses, type TaskStatus } from '../actors/task/status.ts';
+import { beforeQueue, stateReasonCodes, stateReasons, type StateReason } from '../actors/task/waiting.ts';
 import { limits } from '../config/limits.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { address, shardOfId } from '../runtime/protocol/ids.ts';
-import type { StoredActor } from '../runtime/protocol/snapshot.ts';
+import type { JsonObject } from '../runtime/protocol/json.ts';
+import { readStored } from '../runtime/protocol/snapshot.ts';
 import type { ApiContext } from './context.ts';
-import type { TaskResource } from './resources.ts';
+import { taskOfView, type TaskResource } from './resources.ts';
 
-/** Codes of tasks that wait for an agent come from the dispatcher, the others from the state of the task. */
+/** What tasks that wait for an agent wait for comes from the dispatcher, the rest from the state of the task. */
 export const reasonCodes = [
   ...['queue_paused', 'no_agent', 'no_matching_agent', 'claim_too_large', 'no_free_slot', 'concurrency_key'],
   ...['limit_unknown', 'limit_too_small', 'limit_spent', 'behind', 'turn'],
-  ...['agent_start', 'agent_result', 'agent_stop', 'retry_delay', 'clock', 'operator', 'shard_owner'],
+  ...stateReasonCodes,
+  'shard_owner',
 ] as const;
 
-type Waiting =
-  | Reason
-  | { code: 'agent_start' | 'agent_result' | 'agent_stop'; agent: string; until?: string }
-  | { code: 'retry_delay' | 'clock'; until?: string }
-  | { code: 'operator'; legal: readonly string[] }
-  | { code: 'shard_owner'; shard: number };
+type Waiting = Reason | StateReason | { code: 'shard_owner'; shard: number };
 
+/** The task with what it waits for, both of one moment: it may have gone on since it was read. */
 export async function explained(context: ApiContext, task: TaskResource): Promise<TaskResource> {
   if (settledStatuses.has(task.status) && task.status !== 'parked') return task;
-  const waiting = await waitingFor(context, task);
-  if (waiting.length === 0) return task;
-  const sentence = waiting.map(sentenceOf).join('; and ');
-  return { ...task, waiting_for: waiting, explanation: `It waits for ${sentence}.` };
-}
-
-async function waitingFor(context: ApiContext, task: TaskResource): Promise<Waiting[]> {
-  const agent = String((task['agent'] as string | undefined) ?? '');
-  switch (task.status) {
-    case 'queued':
-      return queued(context, task.id);
-    case 'assigned':
-      return [{ code: 'agent_start', agent, ...(await nextTimer(context, task.id, '.assigned.')) }];
-    case 'running':
-      return [{ code: 'agent_result', agent, ...(await nextTimer(context, task.id, '.startToClose.')) }];
-    case 'cancelling':
-      return [{ code: 'agent_stop', agent, ...(await nextTimer(context, task.id, '.cancelGrace.')) }];
-    case 'retrying':
-      return [{ code: 'retry_delay', ...(await nextTimer(context, task.id, '.backoff.')) }];
-    case 'parked':
-      return [{ code: 'operator', legal: ['redrive', 'cancel'] }];
-    default:
-      return [];
+  const text = await context.gateway.snapshot(address('task', task.id));
+  if (text === undefined) return task;
+  const { view, timers } = readStored(task.id, text);
+  const now = taskOfView(view);
+  const waiting: Waiting[] = stateReasons(view, timers, context.system.now());
+  if (now.status === 'queued') waiting.push(...(await asked(context, task.id, { ask: 'reasons', task: task.id })));
+  else if (beforeQueue.has(now.status as TaskStatus)) {
+    const { type, demand } = view.context as unknown as TaskContext;
+    const question = { ask: 'prospects', type, ...(demand && { demand: demand as unknown as JsonObject }) };
+    waiting.push(...(await asked(context, task.id, question)));
   }
+  if (waiting.length === 0) return now;
+  const sentence = waiting.map(sentenceOf).join('; and ');
+  return { ...now, waiting_for: waiting, explanation: `It waits for ${sentence}.` };
 }
 
 /** The owner of the shard says it, in whichever process it runs. */
-async function queued(context: ApiContext, id: string): Promise<Waiting[]> {
+async function asked(context: ApiContext, id: string, question: JsonObject): Promise<Waiting[]> {
   const shard = shardOfId(id) ?? 0;
   try {
-    const answer = await context.commands.ask(shard, { ask: 'reasons', task: id }, limits.explainWaitMs);
+    const answer = await context.commands.ask(shard, question, limits.explainWaitMs);
     if (!answer) return [{ code: 'shard_owner', shard }];
     // It was queued when it was read, and is no more.
     return (answer['reasons'] ?? []) as unknown as Reason[];
@@ -62,15 +52,6 @@ async function queued(context: ApiContext, id: string): Promise<Waiting[]> {
     if (error instanceof Unavailable) return [{ code: 'shard_owner', shard }];
     throw error;
   }
-}
-
-/** When the clock of the state rings. */
-async function nextTimer(context: ApiContext, id: string, name: string): Promise<{ until?: string }> {
-  const text = await context.gateway.snapshot(address('task', id));
-  const { timers = {} } = text === undefined ? {} : (JSON.parse(text) as StoredActor);
-  const value = Object.entries(timers).find(([timer]) => timer.includes(name))?.[1];
-  if (value === undefined) return {};
-  return { until: new Date(typeof value === 'number' ? value : value[0]).toISOString() };
 }
 
 const until = (at: string | undefined): string => (at === undefined ? '' : `, until ${at} at most`);
@@ -106,12 +87,23 @@ function sentenceOf(reason: Waiting): string {
     case 'agent_stop':
       return `the agent ${reason.agent} to stop${until(reason.until)}`;
     case 'retry_delay':
-      return `the end of the pause before its next attempt${until(reason.until)}`;
-    case 'clock':
-      return `its time to come${until(reason.until)}`;
+      return `its next attempt${reason.until === undefined ? '' : `, at ${reason.until}`}: ${reason.failures} failed`;
+    case 'start_time':
+      return `its time, ${reason.until}`;
+    case 'parent':
+      return reason.status === 'parked'
+        ? `the task ${reason.task}, which is parked: redrive or cancel that one`
+        : `the end of the task ${reason.task}`;
+    case 'task_paused':
+      return 'being resumed: POST /api/v1/tasks/{id}/resume';
     case 'operator':
-      return 'an operator: its attempts are used up; redrive or cancel it';
+      return `an operator: ${whyParked[reason.reason ?? ''] ?? 'its attempts are used up'}; redrive or cancel it`;
     case 'shard_owner':
       return `a process that serves shard ${reason.shard}: none answered`;
   }
 }
+
+const whyParked: Readonly<Record<string, string>> = {
+  parent_failed: 'a task that it depends on did not succeed',
+  poison: 'too many agents were lost with it',
+};

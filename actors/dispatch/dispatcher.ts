@@ -13,6 +13,7 @@ import type { AgentContext } from '../agent/enrolment.ts';
 import { rolled, type Account } from '../limit/account.ts';
 import { nameOfId } from '../limit/address.ts';
 import type { TaskContext } from '../task/attempt.ts';
+import type { Demand } from '../task/demand.ts';
 import { taskStatus } from '../task/status.ts';
 import { wantedAgents } from './demand.ts';
 import { seatOf } from './fit.ts';
@@ -20,7 +21,7 @@ import { Lane } from './lane.ts';
 import { match, type Assignment } from './match.ts';
 import { Purse } from './purse.ts';
 import type { ReadyTask } from './ready.ts';
-import { reasonsOf, type Reason } from './reasons.ts';
+import { prospectsOf, reasonsOf, type Reason } from './reasons.ts';
 import { select } from './select.ts';
 
 const holding = new Set(['assigned', 'running', 'cancelling']);
@@ -158,13 +159,22 @@ export class LaneDispatcher implements Dispatcher {
     return lane && reasonsOf(lane, this.#purse, address, now);
   }
 
-  /** `{ask: "reasons", task}`, `{ask: "lanes"}` or `{ask: "limits"}`. */
+  /** What a task of this type will meet in the queue, when it comes there. */
+  prospects(type: string, demand: Demand | undefined, now: number): Reason[] {
+    return prospectsOf(this.#lanes.get(type) ?? new Lane(type), this.#purse, demand, now);
+  }
+
+  /** `{ask: "reasons", task}`, `{ask: "prospects", type, demand}`, `{ask: "lanes"}` or `{ask: "limits"}`. */
   answer(question: JsonObject, now: number): JsonObject {
     switch (question['ask']) {
       case 'reasons':
         return {
           reasons: (this.explain(`task/${String(question['task'] as string)}`, now) ?? null) as unknown as Json,
         };
+      case 'prospects': {
+        const demand = question['demand'] as unknown as Demand | undefined;
+        return { reasons: this.prospects(String(question['type'] as string), demand, now) as unknown as Json };
+      }
       case 'lanes':
         return { lanes: this.lanes(now) as unknown as Json };
       case 'limits':

@@ -3,6 +3,7 @@
  * applied, it runs. Pure: a look at the same indexes that the dispatcher decides by.
  */
 import type { Address } from '../../runtime/protocol/ids.ts';
+import type { Demand } from '../task/demand.ts';
 import { hasSpace, meets, type Seat } from './fit.ts';
 import type { Lane, Spot } from './lane.ts';
 import type { Purse } from './purse.ts';
@@ -28,23 +29,13 @@ export type Reason =
 export function reasonsOf(lane: Lane, purse: Purse, address: Address, now: number): Reason[] | undefined {
   const spot = lane.spot(address);
   if (!spot) return undefined;
-  const { type } = lane;
-  const task = (spot.gate?.queue ?? spot.kind.queue).get(address)!;
-  const demand = task.demand;
-  const reasons: Reason[] = [];
-  if (lane.paused) reasons.push({ code: 'queue_paused', type });
-  const matching = [...lane.agents.values()].filter((seat) => meets(demand?.requires, seat));
-  const able = matching.filter((seat) => hasSpace(demand, seat));
-  if (lane.agents.size === 0) reasons.push({ code: 'no_agent', type });
-  else if (matching.length === 0)
-    reasons.push({ code: 'no_matching_agent', type, agents: lane.agents.size, requires: demand?.requires ?? {} });
-  else if (able.length === 0)
-    reasons.push({ code: 'claim_too_large', claim: claimText(task), largest: largestOf(matching, task) });
-  else if (!able.some((seat) => hasSpace(demand, { slots: seat.freeSlots, resources: seat.left })))
+  const { demand } = (spot.gate?.queue ?? spot.kind.queue).get(address)!;
+  const { reasons, able } = lastingReasons(lane, demand);
+  if (able.length > 0 && !able.some((seat) => hasSpace(demand, { slots: seat.freeSlots, resources: seat.left })))
     reasons.push({
       code: 'no_free_slot',
       agents: able.length,
-      ...((demand?.slots ?? demand?.resources) !== undefined && { claim: claimText(task) }),
+      ...((demand?.slots ?? demand?.resources) !== undefined && { claim: claimText(demand) }),
     });
   const concurrency = demand?.concurrency;
   if (concurrency && spot.gate && spot.gate.held >= concurrency.limit) {
@@ -61,6 +52,33 @@ export function reasonsOf(lane: Lane, purse: Purse, address: Address, now: numbe
   return [{ code: 'turn', queued: lane.queued }];
 }
 
+/**
+ * What a task that is not queued yet will meet in the queue, whenever that is: nothing of it passes by waiting. A limit that
+ * has enough units in a window is none of it.
+ */
+export function prospectsOf(lane: Lane, purse: Purse, demand: Demand | undefined, now: number): Reason[] {
+  const { reasons } = lastingReasons(lane, demand);
+  for (const [name, cost] of Object.entries(demand?.limits ?? {})) {
+    const reason = limitReason(purse, name, cost, now);
+    if (reason && reason.code !== 'limit_spent') reasons.push(reason);
+  }
+  return reasons;
+}
+
+/** What somebody has to do something about; and the agents that could take the task when they were empty. */
+function lastingReasons(lane: Lane, demand: Demand | undefined): { reasons: Reason[]; able: Seat[] } {
+  const { type, agents } = lane;
+  const reasons: Reason[] = lane.paused ? [{ code: 'queue_paused', type }] : [];
+  const matching = [...agents.values()].filter((seat) => meets(demand?.requires, seat));
+  const able = matching.filter((seat) => hasSpace(demand, seat));
+  if (agents.size === 0) reasons.push({ code: 'no_agent', type });
+  else if (matching.length === 0)
+    reasons.push({ code: 'no_matching_agent', type, agents: agents.size, requires: demand?.requires ?? {} });
+  else if (able.length === 0)
+    reasons.push({ code: 'claim_too_large', claim: claimText(demand), largest: largestOf(matching, demand) });
+  return { reasons, able };
+}
+
 /** The task that has to start before others of its key; else the one before others that are charged the same limits. */
 function firstOf({ gate, kind }: Spot, address: Address): ReadyTask | undefined {
   const [ofKey] = gate?.queue.best(1) ?? [];
@@ -70,11 +88,15 @@ function firstOf({ gate, kind }: Spot, address: Address): ReadyTask | undefined 
 
 function limitReason(purse: Purse, limit: string, cost: number, now: number): Reason | undefined {
   const allotment = purse.get(limit);
-  if (!allotment || purse.spendable(limit, now) >= cost) return undefined;
-  const { denial, ofUnits, deniedUntilMs } = allotment;
+  const lacking = cost - purse.spendable(limit, now);
+  if (!allotment || lacking <= 0) return undefined;
+  const { denial, ofUnits, deniedUntilMs, left = 0 } = allotment;
+  // What it said when it granted something may be old: it tells of a change only to those whom it denied.
+  if (denial === undefined) return undefined;
   if (denial === 'unknown') return { code: 'limit_unknown', limit };
   if (ofUnits !== undefined && cost > ofUnits) return { code: 'limit_too_small', limit, cost, units: ofUnits };
-  if (denial !== 'spent') return undefined;
+  // What is left may do for this one, though it did not for the one that asked.
+  if (lacking <= left) return undefined;
   return {
     ...{ code: 'limit_spent', limit, cost },
     ...(ofUnits !== undefined && { units: ofUnits }),
@@ -82,12 +104,12 @@ function limitReason(purse: Purse, limit: string, cost: number, now: number): Re
   };
 }
 
-function claimText({ demand }: ReadyTask): object {
+function claimText(demand: Demand | undefined): object {
   return { slots: demand?.slots ?? 1, ...demand?.resources };
 }
 
 /** Of each claimed kind, the most that any agent has. */
-function largestOf(seats: readonly Seat[], { demand }: ReadyTask): object {
+function largestOf(seats: readonly Seat[], demand: Demand | undefined): object {
   const largest: Record<string, number> = { slots: Math.max(...seats.map(({ slots }) => slots)) };
   for (const name in demand?.resources) largest[name] = Math.max(...seats.map(({ resources }) => resources[name] ?? 0));
   return largest;

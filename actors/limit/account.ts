@@ -41,9 +41,12 @@ export function drawn(before: Account, draw: Draw, at: number): { account: Accou
   if (units === undefined || windowMs === undefined)
     return { account: denied, answer: { type: 'deny', reason: 'unknown', left: 0 } };
   const left = Math.max(0, units - used);
-  if (draw.least > units)
-    return { account: denied, answer: { type: 'deny', reason: 'too_large', left, ofUnits: units } };
   const untilMs = account.windowAt + windowMs;
+  if (draw.least > units) {
+    // What is left now is more in the next window, for others than the one that is too large.
+    const answer: Answer = { type: 'deny', reason: 'too_large', left, ofUnits: units };
+    return { account: denied, answer: left < units ? { ...answer, untilMs } : answer };
+  }
   if (draw.least > left)
     return { account: denied, answer: { type: 'deny', reason: 'spent', left, untilMs, ofUnits: units } };
   const granted = Math.min(draw.units, left);

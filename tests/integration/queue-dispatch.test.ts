@@ -177,4 +177,13 @@ test('every task that is not over says what it waits for', async () => {
   const [reason] = (await read(id))['waiting_for'] as { code: string; until: string }[];
   expect(reason?.code).toBe('retry_delay');
   expect(Date.parse(reason?.until ?? '')).toBeGreaterThan(Date.now());
+  const child = await submit({ type: 'later', depends_on: [id], delay_ms: 60_000 });
+  expect((await read(child))['waiting_for']).toMatchObject([
+    { code: 'parent', task: id, status: 'waiting' },
+    { code: 'start_time' },
+    { code: 'no_agent', type: 'later' },
+  ]);
+  await api.call(`/api/v1/tasks/${child}/pause`, { method: 'POST' });
+  const { explanation } = await read(child);
+  expect(explanation).toMatch(/^It waits for being resumed: .*; and the end of the task .*; and its time, .*\.$/);
 });

@@ -6,12 +6,13 @@ import { allotmentAddress, limitAddress } from '../../actors/limit/address.ts';
 import type { Account } from '../../actors/limit/account.ts';
 import { queueAddress } from '../../actors/queue/address.ts';
 import type { TaskContext } from '../../actors/task/attempt.ts';
-import { taskStatus } from '../../actors/task/status.ts';
+import { taskStatus, type TaskStatus } from '../../actors/task/status.ts';
+import { beforeQueue, stateReasons, type StateReason } from '../../actors/task/waiting.ts';
 import { stateOf, viewOf } from '../../runtime/core/actor.ts';
 import type { Entry } from '../../runtime/core/decision.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { address, type Address } from '../../runtime/protocol/ids.ts';
-import type { ActorView } from '../../runtime/protocol/snapshot.ts';
+import type { ActorView, StoredActor } from '../../runtime/protocol/snapshot.ts';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
 import { commandEntry, createBench, reportEntry, type Bench } from './decisions.ts';
 
@@ -117,6 +118,17 @@ export class DispatchBed {
 
   reasons(id: string): Reason[] {
     return this.dispatcher.explain(address('task', id), this.now) ?? [];
+  }
+
+  /** Every reason that holds now, whatever the task does: as the API puts them together. */
+  waiting(id: string): (Reason | StateReason)[] {
+    const actor = this.bench.world.actors.get(address('task', id))!;
+    const view = viewOf(actor);
+    const { type, demand } = this.task(id);
+    const ofState = stateReasons(view, actor.timers as StoredActor['timers'] & object, this.now);
+    const status = this.status(id) as TaskStatus;
+    if (status === 'queued') return this.reasons(id);
+    return beforeQueue.has(status) ? [...ofState, ...this.dispatcher.prospects(type, demand, this.now)] : ofState;
   }
 
   codes(id: string): string[] {

@@ -127,6 +127,19 @@ describe('limits', () => {
   const window = 10_000;
   const tokens = (cost: number) => ({ limits: { tokens: cost } });
 
+  test('a task beyond a whole window does not keep a cheaper one from the units of the next window', () => {
+    const bed = new DispatchBed();
+    bed.setLimit('tokens', 20, window);
+    bed.agent('x', { slots: 5 });
+    bed.submit(tokens(8));
+    const dear = bed.submit({ ...tokens(21), tenant: 'a' });
+    const cheap = bed.submit({ ...tokens(13), tenant: 'b' });
+    expect(bed.codes(dear)).toEqual(['limit_too_small']);
+    expect(bed.codes(cheap)).toEqual(['limit_spent']);
+    bed.pass(window);
+    expect([bed.status(dear), bed.status(cheap)]).toEqual(['queued', 'assigned']);
+  });
+
   test('no more units start in a window than it has; the rest waits for the next one and is not dropped', () => {
     const bed = new DispatchBed();
     bed.setLimit('tokens', 100, window);

@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { meets, holds } from '../../actors/dispatch/fit.ts';
-import type { Reason } from '../../actors/dispatch/reasons.ts';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
 import { DispatchBed } from '../support/dispatchbed.ts';
 
@@ -221,62 +220,6 @@ test('is the same for the same history', () => {
     { numRuns: 30 },
   );
 }, 120_000);
-
-test('the explanation is right: when the named remedies are applied, the task runs', () => {
-  fc.assert(
-    fc.property(steps, (list) => {
-      const model = play(list, () => undefined);
-      const { bed } = model;
-      const waiting = bed.tasks('queued')[0];
-      if (!waiting) return;
-      const { id } = waiting;
-      const seen: string[][] = [];
-      // Whoever was first may come between, so a remedy is applied for as long as one is named.
-      for (let round = 0; round < 40 && bed.status(id) === 'queued'; round++) {
-        const codes = bed.codes(id);
-        seen.push(codes);
-        expect(codes.length).toBeGreaterThan(0);
-        for (const reason of bed.reasons(id)) remedy(model, id, reason);
-      }
-      expect(
-        ['queued', 'cancelled'].includes(bed.status(id)) && bed.task(id).reason !== 'concurrency',
-        `${JSON.stringify(seen)}`,
-      ).toBe(false);
-    }),
-    { numRuns: 60 },
-  );
-}, 120_000);
-
-function remedy(model: Model, id: string, reason: Reason): void {
-  const { bed } = model;
-  switch (reason.code) {
-    case 'behind':
-      for (const before of bed.reasons(reason.task)) remedy(model, id, before);
-      return;
-    case 'queue_paused':
-      model.apply({ kind: 'queue', event: 'resume' });
-      return;
-    case 'no_agent':
-    case 'no_matching_agent':
-    case 'claim_too_large':
-      for (const size of [-1, 0, 1, 2, 3])
-        bed.agent(`new${size}`, { slots: 9, labels: { size }, resources: { gpu: 9 } });
-      return;
-    case 'no_free_slot':
-    case 'concurrency_key':
-    case 'turn':
-      for (const held of bed.tasks('assigned', 'running', 'cancelling'))
-        if (held.id !== id) bed.end(held.id, 'completed');
-      return;
-    case 'limit_spent':
-      bed.pass(windowMs);
-      return;
-    case 'limit_too_small':
-    case 'limit_unknown':
-      bed.setLimit('tokens', 1_000, windowMs);
-      return;
-  }
-}
 
 test('labels: values of different kinds are never equal, and only numbers have an order', () => {
   const labels = { zone: 'a', memory: 8, text: '8' };

@@ -255,9 +255,9 @@ export class ActorView {
   }
 
   #why() {
-    const { waiting_for: waiting } = this.#task ?? {};
+    const { explanation } = this.#task ?? {};
     const { divergence } = this.#past;
-    return html`${waiting ? html`<p class="notice">It waits for ${waiting}.</p>` : nothing}
+    return html`${explanation ? html`<p class="notice">${explanation}</p>` : nothing}
     ${
       divergence
         ? html`<p class="notice warn">
