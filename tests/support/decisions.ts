@@ -19,12 +19,15 @@ export interface Bench {
   records(decided: Decided): readonly JournalRecord[];
 }
 
+/** Definitions never change, and checking them takes longer than most tests. */
+export const builtIn = createRegistry();
+
 export function createBench(definitions: readonly Definition[] = [], shard = 0): Bench {
   let minted = 0;
   let sequence = 0;
   const world: World = {
     shard,
-    registry: createRegistry(definitions),
+    registry: definitions.length === 0 ? builtIn : createRegistry(definitions),
     application,
     dispatcher: application.dispatcher(shard),
     actors: new Map(),

@@ -34,10 +34,17 @@ export function envelopeOf(record: JournalRecord): Envelope {
  * @throws InvariantBroken when a record comes out otherwise than it was written
  */
 export function follow(registry: Registry, actors: Actors, links: readonly Link[], only?: ReadonlySet<Address>): void {
-  for (const link of links) {
-    const { at, records } = entryOf(link);
-    for (const record of records) if (!only || only.has(record.actor)) followRecord(registry, actors, record, at);
-  }
+  for (const link of links) followEntry(registry, actors, entryOf(link), only);
+}
+
+/** The same for an entry that was read already. */
+export function followEntry(
+  registry: Registry,
+  actors: Actors,
+  { at, records }: Pick<JournalEntry, 'at' | 'records'>,
+  only?: ReadonlySet<Address>,
+): void {
+  for (const record of records) if (!only || only.has(record.actor)) followRecord(registry, actors, record, at);
 }
 
 function followRecord(registry: Registry, actors: Actors, record: JournalRecord, atMs: number): void {
