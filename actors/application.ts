@@ -9,6 +9,8 @@ import { fleetDefinition } from './fleet/machine.ts';
 import { allotmentDefinition } from './limit/allotment.ts';
 import { limitDefinition } from './limit/machine.ts';
 import { queueDefinition } from './queue/machine.ts';
+import { rosterDefinition } from './roster/machine.ts';
+import { scheduleDefinition } from './schedule/machine.ts';
 import { taskDefinition } from './task/machine.ts';
 
 export const builtInDefinitions: readonly Definition[] = [
@@ -18,6 +20,8 @@ export const builtInDefinitions: readonly Definition[] = [
   queueDefinition,
   limitDefinition,
   allotmentDefinition,
+  scheduleDefinition,
+  rosterDefinition,
 ];
 
 /** @param more definitions of the user, beside the built-in ones */

@@ -84,6 +84,8 @@ const task = object(
     result: json,
     error: { type: 'object' },
     reason: string,
+    schedule: { ...string, description: 'The schedule that submitted it.' },
+    scheduled_for: { ...time, description: 'The time that the schedule submitted it for.' },
     waiting_for: {
       type: 'array',
       items: {
@@ -102,6 +104,8 @@ const task = object(
     revision: { ...integer, description: 'Counts transitions; also the ETag.' },
   },
   ['tenant', 'parameters', 'attempt', 'failures', 'agent', 'progress', 'note', 'result', 'error', 'reason'].concat([
+    'schedule',
+    'scheduled_for',
     'waiting_for',
     'explanation',
     'started_at',

@@ -27,6 +27,13 @@ function parentStatuses(parents: unknown): Record<string, string> | undefined {
   );
 }
 
+/** Of a task that a schedule submitted. */
+function scheduleOf(schedule: unknown): { schedule?: string; scheduled_for?: string | undefined } {
+  if (typeof schedule !== 'object' || schedule === null) return {};
+  const { id, at } = schedule as { id: string; at: number };
+  return { schedule: id, scheduled_for: iso(at) };
+}
+
 export function taskOfView(view: ActorView): TaskResource {
   const { context } = view;
   const status = taskStatus(view.state);
@@ -48,6 +55,7 @@ export function taskOfView(view: ActorView): TaskResource {
     run_at: iso(context['runAt']),
     depends_on: parentStatuses(context['parents']),
     on_failure: context['onFailure'],
+    ...scheduleOf(context['schedule']),
     created_at: iso(context['createdAt']),
     started_at: iso(context['startedAt']),
     finished_at: iso(context['finishedAt']),

@@ -45,6 +45,23 @@ export const limits = {
   limitWindowMs: 31 * 24 * 3_600_000,
   limitNameLengthMax: 64,
 
+  /** Schedules of one tenant, their names, which are part of ids, and the shortest interval. */
+  schedulesPerTenantMax: 1_000,
+  scheduleNameLengthMax: 48,
+  scheduleIntervalMinMs: 1_000,
+  scheduleJitterMaxMs: 3_600_000,
+  /** Lateness up to which an occurrence counts as on time: a take-over, or a restart. */
+  schedulePunctualMs: 60_000,
+  /** Missed occurrences that are made up, and those that are counted before the rest is passed over. */
+  scheduleCatchUpMax: 100,
+  scheduleScanMax: 500,
+  /** Runs of one schedule that may wait for the end of others, that may be under way, and that it remembers. */
+  scheduleQueueMax: 100,
+  scheduleRunningMax: 100,
+  scheduleRecentMax: 20,
+  /** Parsed cron patterns that a process keeps. */
+  cronPatternsMax: 1_000,
+
   /** Envelopes in one `batch` field, and items in one bulk submit. */
   batchEnvelopesMax: 1_000,
   /** Characters at which an inbox entry takes no further message, unless the message is the first. */
@@ -189,6 +206,14 @@ related(
   'a snapshot holds parameters, a result, results of parents, and addresses of children',
 );
 related(limits.childrenMax < limits.effectsPerStepMax, 'every child is told in one step');
+related(
+  limits.snapshotBytesMax >= limits.payloadBytesMax + (limits.scheduleRunningMax + limits.scheduleRecentMax) * 400,
+  'a snapshot holds the template of a schedule and its runs',
+);
+related(limits.scheduleCatchUpMax * 3 < limits.effectsPerStepMax, 'every run that is made up begins in one step');
+related(limits.scheduleScanMax > limits.scheduleCatchUpMax, 'what is made up was looked at');
+related(limits.scheduleRunningMax <= limits.parentsMax, 'a run that replaces others may wait for all of them');
+related(limits.scheduleNameLengthMax + 48 < 100, 'the id of a task names its schedule, its tenant and its time');
 related(limits.entryBytesMax >= 2 * limits.snapshotBytesMax, 'an entry holds a task with parameters and result');
 related(limits.slotsMax * 3 <= limits.jsonKeysMax, 'a heartbeat names every attempt of the largest agent');
 related(limits.requestBytesMax > limits.payloadBytesMax, 'a request holds the largest parameters');

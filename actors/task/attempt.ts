@@ -20,6 +20,8 @@ export interface TaskContext extends StartContext {
   cancelGraceMs?: number | undefined;
   /** W3C trace context of the submit: agents go on with it. */
   traceparent?: string | undefined;
+  /** The schedule that submitted it, and the time that it is for. */
+  schedule?: { id: string; at: number } | undefined;
   /** What it asks of the dispatcher beyond its type. */
   demand?: Demand | undefined;
   createdAt: number;

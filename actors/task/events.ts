@@ -61,6 +61,10 @@ export const submitSchema = z.strictObject({
 export const inputSchema = submitSchema.extend({
   settled_parents: settledParentsSchema,
   fingerprint: z.string().max(64).optional().describe('Hash of the body, for submits with an Idempotency-Key.'),
+  schedule: z
+    .strictObject({ id: z.string().max(limits.idLengthMax), at: z.int().describe('Milliseconds since 1970.') })
+    .optional()
+    .describe('The schedule that submitted it, and the time that it is for.'),
   traceparent: z.string().max(128).optional().describe('W3C trace context of the submit.'),
 });
 

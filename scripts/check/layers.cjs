@@ -105,16 +105,23 @@ module.exports = {
     only(
       'actors-above-core',
       '^actors/',
-      [protocol, core, ports, limits],
+      [protocol, core, ports, limits, '^config/nearest\\.ts$'],
       'Actors import protocol, core and ports types.',
     ),
     without('actors-do-no-io', { path: '^actors/' }, { dependencyTypes: ['core'] }, 'Actors decide; effects act.'),
     without(
       'actors-packages',
       { path: '^actors/' },
-      { path: 'node_modules/', pathNot: 'node_modules/(?:xstate|zod)/' },
-      'Actors import xstate and the schema library only.',
+      { path: 'node_modules/', pathNot: 'node_modules/(?:xstate|zod|croner)/' },
+      'Actors import xstate, the schema library and the cron library only.',
     ),
+    {
+      name: 'croner-in-one-place',
+      comment: 'Its clock and its timers are not ours: one file asks it for the next time after a given one.',
+      severity: 'error',
+      from: { path: ours, pathNot: ['^actors/schedule/pattern\\.ts$', '^tests/'] },
+      to: { path: 'node_modules/croner/' },
+    },
     {
       name: 'actors-know-ports-as-types',
       comment: 'Import type only: an actor calls nothing.',

@@ -17,6 +17,8 @@ const addresses: Record<string, Address> = {
   queue: 'queue/q-3-echo',
   limit: 'limit/l-0-tokens',
   allotment: 'allotment/m-3-tokens',
+  schedule: 'schedule/s-3-golden',
+  roster: 'roster/r-3-~jf3zjj1yqw9vn',
 };
 
 const files = readdirSync(folder)
