@@ -4,6 +4,7 @@ import { Registry } from '../runtime/core/definition.ts';
 import type { Application } from '../runtime/ports.ts';
 import { agentDefinition } from './agent/machine.ts';
 import { answerRefusal, translateReport } from './agent/reports.ts';
+import { bulkDefinition } from './bulk/machine.ts';
 import { LaneDispatcher } from './dispatch/dispatcher.ts';
 import { fleetDefinition } from './fleet/machine.ts';
 import { allotmentDefinition } from './limit/allotment.ts';
@@ -22,6 +23,7 @@ export const builtInDefinitions: readonly Definition[] = [
   allotmentDefinition,
   scheduleDefinition,
   rosterDefinition,
+  bulkDefinition,
 ];
 
 /** @param more definitions of the user, beside the built-in ones */

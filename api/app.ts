@@ -5,6 +5,7 @@ import { agentRoutes } from './agents.ts';
 import { byRegistration, gatewayRoutes } from './gateway.ts';
 import { audited, auditRoute } from './audit.ts';
 import { allow, authenticate, keepTenants } from './auth.ts';
+import { bulkRoutes } from './bulkactions.ts';
 import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
 import type { Operation } from './operation.ts';
@@ -89,6 +90,7 @@ export function createApp(context: ApiContext): Express {
   });
   app.use('/api/v1', eventRoutes(context));
   app.use('/api/v1/tasks', taskRoutes(context));
+  app.use('/api/v1/bulk', bulkRoutes(context));
   app.use('/api/v1/agents', agentRoutes(context), gatewayRoutes(context));
   app.use('/api/v1/status', statusRoute(context));
   app.use('/api/v1/audit', auditRoute(context));

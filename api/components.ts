@@ -5,6 +5,7 @@ import { agentStatuses } from '../actors/agent/status.ts';
 import { submitSchema } from '../actors/task/events.ts';
 import { limitSchema } from '../actors/limit/events.ts';
 import { taskStatuses } from '../actors/task/status.ts';
+import { bulkCancelSchema, bulkRedriveSchema } from '../actors/bulk/events.ts';
 import { statusSchema } from './agents.ts';
 import { acksSchema, reportsSchema } from './gateway.ts';
 import { problemCodes } from './problem.ts';
@@ -181,6 +182,30 @@ const status = object({
   projection: object({ lag_seconds: { type: 'number' } }),
 });
 
+const bulkAction = object(
+  {
+    id: string,
+    action: { enum: ['cancel', 'redrive'] },
+    status: { enum: ['submitted', 'running', 'paused', 'stopping', 'finished', 'stopped'] },
+    filter: { type: 'object' },
+    rate_per_second: count,
+    reason: string,
+    subject: string,
+    matched: { ...count, description: 'Tasks that matched when it was asked for.' },
+    applied: { ...count, description: 'Tasks that took it.' },
+    refused: { ...count, description: 'Tasks that did not, because they had gone on meanwhile.' },
+    refusals: { type: 'object', additionalProperties: count, description: 'The same by reason.' },
+    note: { ...string, description: 'Why the last try of a page did not work out; it is tried again.' },
+    created_at: time,
+    finished_at: time,
+    links: object({ self: string }),
+  },
+  ['filter', 'rate_per_second', 'reason', 'subject', 'applied', 'refused', 'refusals', 'note'].concat([
+    'created_at',
+    'finished_at',
+  ]),
+);
+
 const queue = object({
   ...{ type: string, paused: { type: 'boolean' }, queued: count, running: count, agents: count },
   ...{ slots: count, free_slots: count, wanted_agents: count, oldest_queued_ms: { type: 'number' } },
@@ -203,6 +228,11 @@ export function components(): Record<string, Schema> {
   return {
     Submit: fromZod(submitSchema),
     Redrive: fromZod(redriveSchema),
+    BulkCancel: fromZod(bulkCancelSchema),
+    BulkRedrive: fromZod(bulkRedriveSchema),
+    BulkCount: object({ action: string, matched: count, dry_run: { const: true } }),
+    BulkAction: bulkAction,
+    BulkActionList: list('BulkAction'),
     Register: fromZod(registerSchema),
     AgentUpdate: fromZod(statusSchema),
     Acks: fromZod(acksSchema),

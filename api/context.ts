@@ -13,6 +13,7 @@ import type {
 } from '../runtime/ports.ts';
 import type { AuditReader, ReadModel } from '../runtime/readmodel.ts';
 import type { AuthSettings } from './auth.ts';
+import type { BulkWorker } from './bulkworker.ts';
 import type { Commands } from './commands.ts';
 import type { Follower } from './follower.ts';
 import type { RateLimitSettings } from './ratelimit.ts';
@@ -52,6 +53,7 @@ export interface ApiContext {
   mailboxes: MailboxGateway;
   journals: JournalReader;
   commands: Commands;
+  bulkWorker: Pick<BulkWorker, 'begin'>;
   follower: Follower;
   readModel: ReadModel;
   system: System;

@@ -7,10 +7,10 @@ import { isId, shardOfId } from '../runtime/protocol/ids.ts';
 import { textProblem } from '../runtime/protocol/json.ts';
 import { Problem } from './problem.ts';
 
-const kinds = { t: 'task', a: 'agent' } as const;
+const kinds = { t: 'task', a: 'agent', b: 'bulk action' } as const;
 
 /** The id in the path and the shard that it names. @throws Problem when it is none, or of a shard that the site lacks */
-export function idOf(request: Request, prefix: 't' | 'a', shards: number): { id: string; shard: number } {
+export function idOf(request: Request, prefix: keyof typeof kinds, shards: number): { id: string; shard: number } {
   const id = String(request.params['id']);
   const shard = shardOfId(id);
   if (shard === undefined || !isId(id) || !id.startsWith(`${prefix}-`))

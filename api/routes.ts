@@ -66,6 +66,32 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-request', 'invalid-cursor'],
     },
   },
+  '/api/v1/tasks/cancel': {
+    post: {
+      summary: 'Cancel every task that a filter matches',
+      scope: 'tasks:cancel',
+      tenants: true,
+      body: ref('BulkCancel'),
+      answers: {
+        200: ['A dry run: how many match.', ref('BulkCount')],
+        202: ['Begun; the header Location says where to look.', ref('BulkAction')],
+      },
+      problems: ['invalid-request', 'invalid-json', 'unsupported-media-type', 'too-large', 'ingress-stopped'],
+    },
+  },
+  '/api/v1/tasks/redrive': {
+    post: {
+      summary: 'Queue every parked task again that a filter matches',
+      scope: 'tasks:redrive',
+      tenants: true,
+      body: ref('BulkRedrive'),
+      answers: {
+        200: ['A dry run: how many match.', ref('BulkCount')],
+        202: ['Begun; the header Location says where to look.', ref('BulkAction')],
+      },
+      problems: ['invalid-request', 'invalid-json', 'unsupported-media-type', 'too-large', 'ingress-stopped'],
+    },
+  },
   '/api/v1/tasks/{id}': {
     get: {
       summary: 'One task',
@@ -156,6 +182,54 @@ export const routes: Record<string, Record<string, Operation>> = {
       audited: false,
       answers: { 201: ['The ticket.', ref('Ticket')] },
       problems: ['too-many-streams'],
+    },
+  },
+  '/api/v1/bulk': {
+    get: {
+      summary: 'Bulk actions: running ones, and those of the last days',
+      scope: 'read',
+      tenants: true,
+      parameters: paging,
+      answers: { 200: ['A page.', ref('BulkActionList')] },
+      problems: ['invalid-request', 'invalid-cursor'],
+    },
+  },
+  '/api/v1/bulk/{id}': {
+    get: {
+      summary: 'One bulk action and how far it has come',
+      scope: 'read',
+      tenants: true,
+      parameters: [inPath('id')],
+      answers: { 200: ['The action.', ref('BulkAction')] },
+      problems: ['invalid-id', 'not-found'],
+    },
+    delete: {
+      summary: 'Stop a bulk action; what it did stays done',
+      scope: 'tasks:cancel',
+      tenants: true,
+      parameters: [inPath('id')],
+      answers: { 200: ['As it is now.', ref('BulkAction')] },
+      problems: ['invalid-id', 'not-found', 'not-legal-now'],
+    },
+  },
+  '/api/v1/bulk/{id}/pause': {
+    post: {
+      summary: 'Pause a bulk action',
+      scope: 'tasks:cancel',
+      tenants: true,
+      parameters: [inPath('id')],
+      answers: { 200: ['As it is now.', ref('BulkAction')] },
+      problems: ['invalid-id', 'not-found', 'not-legal-now'],
+    },
+  },
+  '/api/v1/bulk/{id}/resume': {
+    post: {
+      summary: 'Let a paused bulk action go on',
+      scope: 'tasks:cancel',
+      tenants: true,
+      parameters: [inPath('id')],
+      answers: { 200: ['As it is now.', ref('BulkAction')] },
+      problems: ['invalid-id', 'not-found', 'not-legal-now'],
     },
   },
   '/api/v1/agents': {

@@ -8,6 +8,7 @@ import type { JsonObject } from '../runtime/protocol/json.ts';
 import type { Page } from '../runtime/readmodel.ts';
 import { allow, callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
+import { begin } from './bulkactions.ts';
 import type { ApiContext } from './context.ts';
 import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
@@ -39,6 +40,9 @@ export function taskRoutes(context: ApiContext): Router {
   const { shards } = context.site;
 
   router.post('/', allow('tasks:submit'), submit(context));
+
+  router.post('/cancel', allow('tasks:cancel'), begin(context, 'cancel'));
+  router.post('/redrive', allow('tasks:redrive'), begin(context, 'redrive'));
 
   router.get('/', allow('read'), async (request, response) => {
     const query = queryOf(request, taskQuery);

@@ -152,6 +152,20 @@ export const limits = {
   badEntriesPerMinuteMax: 1_000,
   /** How long a task's page waits for the owner of its shard to say why it waits. */
   explainWaitMs: 1_000,
+  /** Tasks that a bulk action tells in a second, and in one go. */
+  bulkTasksPerSecondMax: 1_000,
+  bulkTasksPerSecondDefault: 100,
+  bulkPageEntriesMax: 100,
+  /** Bulk actions that one process works at. */
+  bulksPerProcessMax: 16,
+  /** For a worker to do one page, before another one may. */
+  bulkLeaseMs: 30_000,
+  /** Pause after a page that did not work out, and between two looks for bulk actions that nobody works at. */
+  bulkRetryMs: 1_000,
+  /** How often a worker looks whether the pause between two pages is over. */
+  bulkPollMs: 50,
+  /** How long one that is over can be read with its counts. */
+  bulkKeepMs: 7 * 24 * 3_600_000,
   /** Longest `Prefer: wait`, in seconds. */
   preferWaitSecondsMax: 60,
   /** Task types with metric series of their own; further ones share the series `other`. */
@@ -221,3 +235,9 @@ related(limits.batchEnvelopesMax <= limits.commitEntriesMax, 'a full batch fits 
 related(limits.batchEnvelopesMax < limits.commitEnvelopesMax, 'a commit takes more than one full batch');
 related(limits.journalAlarmEntries < limits.journalEntriesMax, 'the alarm comes before the stop');
 related(limits.shardsDefault <= limits.shardsMax, 'the default number of shards is allowed');
+related(
+  limits.bulkTasksPerSecondDefault <= limits.bulkTasksPerSecondMax,
+  'the default rate of bulk actions is allowed',
+);
+related(limits.bulkPageEntriesMax <= limits.listLimitMax, 'a page of a bulk action is a page of the list');
+related(2 * limits.replyWaitMs < limits.bulkLeaseMs, 'a page is decided before its lease ends');

@@ -83,6 +83,8 @@ export interface TakenRow {
 
 export interface TaskFilter {
   status?: string;
+  /** One of several. */
+  statuses?: readonly string[];
   type?: string;
   tenant?: string;
   agent?: string;
@@ -90,6 +92,8 @@ export interface TaskFilter {
   createdBefore?: number;
   /** Part of the id or of the error message. */
   text?: string;
+  /** Part of the error message. */
+  error?: string;
 }
 
 /** One request of an operator; `status` is null while it was never seen to end. */
@@ -121,6 +125,7 @@ export type Page<Row> = { rows: Row[]; next: string | undefined } | 'bad-cursor'
 
 export interface ReadModel {
   tasks(filter: TaskFilter, limit: number, cursor: string | undefined): Promise<Page<TaskRow>>;
+  countTasks(filter: TaskFilter): Promise<number>;
   task(id: string): Promise<TaskRow | undefined>;
   history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>>;
   agents(limit: number, cursor: string | undefined): Promise<Page<AgentRow>>;

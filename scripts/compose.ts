@@ -10,6 +10,7 @@ import { application, createRegistry } from '../actors/application.ts';
 import { taskProjection } from '../actors/task/projection.ts';
 import { taskStatus } from '../actors/task/status.ts';
 import { createApp } from '../api/app.ts';
+import { BulkWorker } from '../api/bulkworker.ts';
 import { Commands } from '../api/commands.ts';
 import type { SiteSettings } from '../api/context.ts';
 import { Follower } from '../api/follower.ts';
@@ -199,6 +200,7 @@ export async function compose({
     stops.push(() => mailboxGateway.close());
     const commands = new Commands({ gateway, replies: gateway, system, log, shards });
     const follower = new Follower({ journals, system, log, shards });
+    const bulkWorker = new BulkWorker({ commands, gateway, readModel, system, log });
     const revocations = new Revocations(revokedFile, () => system.monotonicMs());
     const layouts = new Layouts();
     let ready = true;
@@ -244,6 +246,7 @@ export async function compose({
       mailboxes: mailboxGateway,
       journals,
       commands,
+      bulkWorker,
       follower,
       readModel,
       system,
@@ -279,13 +282,14 @@ export async function compose({
       () => layouts.stop(),
       () => gateway.close(),
       () => commands.stop(),
+      () => bulkWorker.stop(),
       () => follower.stop(),
       () => server.stop(),
       () => {
         ready = false;
       },
     );
-    await startOrStop([commands, follower, auditor, server], stops);
+    await startOrStop([commands, bulkWorker, follower, auditor, server], stops);
     apiUrl = server.url;
   }
 

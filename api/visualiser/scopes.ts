@@ -3,6 +3,7 @@ import type { Scope } from '../token.ts';
 
 const known: Readonly<Record<string, Readonly<Record<string, Scope>>>> = {
   task: { cancel: 'tasks:cancel', pause: 'tasks:cancel', resume: 'tasks:cancel', redrive: 'tasks:redrive' },
+  bulk: { pause: 'tasks:cancel', resume: 'tasks:cancel', stop: 'tasks:cancel' },
   agent: { pause: 'agents:control', resume: 'agents:control', drain: 'agents:control', retire: 'agents:control' },
 };
 

@@ -30,6 +30,10 @@ export class MemoryReadModel implements ReadModel {
     return page(rows, limit, (row) => ['tasks', row.createdAt, row.id]);
   }
 
+  async countTasks(filter: TaskFilter): Promise<number> {
+    return this.#tasks().filter((row) => matches(row, filter)).length;
+  }
+
   async task(id: string): Promise<TaskRow | undefined> {
     const row = this.#store.table('tasks').get(id);
     return row && named<TaskRow>(row);
@@ -156,14 +160,18 @@ function matches(row: TaskRow, filter: TaskFilter): boolean {
     (column) => filter[column] === undefined || row[column] === filter[column],
   );
   const { createdAfter = -Infinity, createdBefore = Infinity } = filter;
+  if (filter.statuses && !filter.statuses.includes(row.status)) return false;
+  if (filter.error !== undefined && !holds(row.error?.['message'], filter.error)) return false;
   return same && row.createdAt >= createdAfter && row.createdAt < createdBefore && mentions(row, filter.text);
 }
 
 function mentions(row: TaskRow, text: string | undefined): boolean {
   if (text === undefined) return true;
-  const message = row.error?.['message'];
-  const texts = [row.id, typeof message === 'string' ? message : ''];
-  return texts.some((part) => part.toLowerCase().includes(text.toLowerCase()));
+  return holds(row.id, text) || holds(row.error?.['message'], text);
+}
+
+function holds(whole: unknown, part: string): boolean {
+  return typeof whole === 'string' && whole.toLowerCase().includes(part.toLowerCase());
 }
 
 function compare(left: readonly (string | number)[], right: readonly (string | number)[]): number {

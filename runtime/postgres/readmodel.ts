@@ -32,19 +32,7 @@ export class PostgresReadModel implements ReadModel {
   }
 
   async tasks(filter: TaskFilter, limit: number, cursor: string | undefined): Promise<Page<TaskRow>> {
-    const where = new Where();
-    if (filter.status !== undefined) where.add('status = ?', filter.status);
-    if (filter.type !== undefined) where.add('type = ?', filter.type);
-    if (filter.tenant !== undefined) where.add('tenant = ?', filter.tenant);
-    if (filter.agent !== undefined) where.add('agent = ?', filter.agent);
-    if (filter.createdAfter !== undefined)
-      where.add('created_at >= to_timestamp(?::float8 / 1000.0)', Math.max(0, filter.createdAfter));
-    if (filter.createdBefore !== undefined)
-      where.add('created_at < to_timestamp(?::float8 / 1000.0)', Math.max(0, filter.createdBefore));
-    if (filter.text !== undefined) {
-      const pattern = `%${filter.text.replaceAll(/[\\%_]/g, '\\$&')}%`;
-      where.add("(id ILIKE ? OR error->>'message' ILIKE ?)", pattern, pattern);
-    }
+    const where = whereOf(filter);
     if (cursor !== undefined) {
       const place = decodeCursor(cursor, 'tasks');
       if (!place) return 'bad-cursor';
@@ -55,6 +43,15 @@ export class PostgresReadModel implements ReadModel {
       where.values,
     );
     return page(rows, limit, (row) => encodeCursor('tasks', row.createdAt, row.id));
+  }
+
+  async countTasks(filter: TaskFilter): Promise<number> {
+    const where = whereOf(filter);
+    const [row] = await this.#pool.query<{ count: number }>(
+      `SELECT count(*)::float8 AS count FROM tasks ${where.text}`,
+      where.values,
+    );
+    return row?.count ?? 0;
   }
 
   async task(id: string): Promise<TaskRow | undefined> {
@@ -212,4 +209,28 @@ function decodeCursor(cursor: string, list: string): [number, string] | undefine
     typeof text === 'string' &&
     /^[\w.~-]{1,160}$/.test(text);
   return fits ? [number, text] : undefined;
+}
+
+function whereOf(filter: TaskFilter): Where {
+  const where = new Where();
+  if (filter.status !== undefined) where.add('status = ?', filter.status);
+  if (filter.statuses !== undefined) where.add('status = ANY(?)', filter.statuses);
+  if (filter.type !== undefined) where.add('type = ?', filter.type);
+  if (filter.tenant !== undefined) where.add('tenant = ?', filter.tenant);
+  if (filter.agent !== undefined) where.add('agent = ?', filter.agent);
+  if (filter.createdAfter !== undefined)
+    where.add('created_at >= to_timestamp(?::float8 / 1000.0)', Math.max(0, filter.createdAfter));
+  if (filter.createdBefore !== undefined)
+    where.add('created_at < to_timestamp(?::float8 / 1000.0)', Math.max(0, filter.createdBefore));
+  if (filter.text !== undefined) {
+    const pattern = containing(filter.text);
+    where.add("(id ILIKE ? OR error->>'message' ILIKE ?)", pattern, pattern);
+  }
+  if (filter.error !== undefined) where.add("error->>'message' ILIKE ?", containing(filter.error));
+  return where;
+}
+
+/** The pattern of LIKE for texts that hold this one. */
+function containing(text: string): string {
+  return `%${text.replaceAll(/[\\%_]/g, '\\$&')}%`;
 }

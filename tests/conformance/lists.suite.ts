@@ -114,6 +114,19 @@ export function listsSuite(bed: () => ProjectionBed): void {
       expect(await ids({ text: '100_' })).toEqual([]);
     });
 
+    test('an error text is looked for in messages alone; one of several statuses is enough; a count is that of the list', async () => {
+      expect(await ids({ error: 'DISK 100%' })).toEqual([7]);
+      expect(await ids({ error: '-1' })).toEqual([]);
+      expect(await ids({ error: 'd%k' })).toEqual([]);
+      expect(await ids({ statuses: ['parked', 'assigned'] })).toEqual([9, 7]);
+      expect(await ids({ statuses: [] })).toEqual([]);
+      const { model } = bed();
+      for (const filter of [{ statuses: ['parked', 'assigned'] }, { type: 'even' }, { type: 'nobody' }]) {
+        const found = await ids(filter);
+        expect(await model.countTasks(filter)).toBe(found.length);
+      }
+    });
+
     test('a cursor keeps its place when newer tasks come', async () => {
       const { model, store } = bed();
       const cursor = await cursorAfter(5);

@@ -4,6 +4,7 @@ import { grantOf, ownerOf, quarantineOf } from '../../actors/agent/access.ts';
 import { agentProjection } from '../../actors/agent/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import { createApp } from '../../api/app.ts';
+import { BulkWorker } from '../../api/bulkworker.ts';
 import { Commands } from '../../api/commands.ts';
 import type { ApiContext } from '../../api/context.ts';
 import { Follower } from '../../api/follower.ts';
@@ -126,6 +127,7 @@ export async function startApi({
   const commands = new Commands({ gateway, replies: gateway, system, log, shards });
   const follower = new Follower({ journals, system, log, shards });
   const readModel = new PostgresReadModel(pool);
+  const bulkWorker = new BulkWorker({ commands, gateway, readModel, system, log });
   const inspection = new RedisInspection({ redis: { url, name: 'api-inspection' }, space, system, log });
   const layouts = new Layouts();
   const revoked = new Set<string>();
@@ -160,6 +162,7 @@ export async function startApi({
     mailboxes: mailboxGateway,
     journals,
     commands,
+    bulkWorker,
     follower,
     readModel,
     system,
@@ -190,7 +193,7 @@ export async function startApi({
     log,
     requestTimeoutMs,
   });
-  for (const service of [commands, follower, auditor, server]) await service.start();
+  for (const service of [commands, bulkWorker, follower, auditor, server]) await service.start();
   const mint = (scopes: readonly Scope[], tenant?: string): string =>
     mintToken({
       secret,
@@ -239,6 +242,7 @@ export async function startApi({
       ready = false;
       await server.stop();
       await follower.stop();
+      await bulkWorker.stop();
       await commands.stop();
       await site.stop();
       journals.close();

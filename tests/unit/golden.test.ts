@@ -19,6 +19,7 @@ const addresses: Record<string, Address> = {
   allotment: 'allotment/m-3-tokens',
   schedule: 'schedule/s-3-golden',
   roster: 'roster/r-3-~jf3zjj1yqw9vn',
+  bulk: 'bulk/b-3-golden',
 };
 
 const files = readdirSync(folder)
