@@ -106,6 +106,8 @@ export const limits = {
   /** A blocking read that has not answered by BLOCK plus this is cut and its connection replaced. */
   readWatchdogMarginMs: 1_500,
   callDeadlineMs: 5_000,
+  /** How often a client of a Redis Cluster asks which node has which slots, without having been redirected. */
+  clusterRefreshEveryMs: 10_000,
   leaseTtlMs: 10_000,
   memberTtlMs: 10_000,
   balanceEveryMs: 1_000,

@@ -84,7 +84,7 @@ export function loadConfig({ file, defaultFile, env, set }: ConfigSources): Conf
     for (const name of secretKeys) {
       const credential = readFile(join(env['CREDENTIALS_DIRECTORY'], name), false).trim();
       const [section = '', key = ''] = name.split('.');
-      if (credential) put(section, key, credential, `credential ${name}`);
+      if (credential) put(section, key, scalar(section, key, credential), `credential ${name}`);
     }
 
   for (const setting of set) {
@@ -118,13 +118,15 @@ export function printConfig(config: Config): string {
     lines.push(`[${section}]`);
     for (const [key, value] of Object.entries(table)) {
       if (value === undefined) continue;
-      lines.push(
-        `${key} = ${JSON.stringify(secretKeys.includes(`${section}.${key}`) ? redacted(String(value)) : value)}`,
-      );
+      lines.push(`${key} = ${JSON.stringify(secretKeys.includes(`${section}.${key}`) ? shown(value) : value)}`);
     }
     lines.push('');
   }
   return lines.join('\n');
+}
+
+function shown(value: unknown): string | string[] {
+  return Array.isArray(value) ? value.map((one) => redacted(String(one))) : redacted(String(value));
 }
 
 /** Keeps what helps (scheme, host) and drops user and passwords, also where these are badly encoded. */

@@ -121,6 +121,12 @@ export const configSchema = z.strictObject({
   redis: z
     .strictObject({
       url: redisUrl.optional().describe('redis:// or rediss:// address; without it an embedded Redis is started.'),
+      cluster: z
+        .array(redisUrl)
+        .min(1)
+        .max(64)
+        .optional()
+        .describe('Instead of url: addresses of some nodes of a Redis Cluster, which name the others.'),
       agent_url: redisUrl.optional().describe('Address that agents are told; default: the same.'),
       prefix: z
         .string()
@@ -142,6 +148,14 @@ export const configSchema = z.strictObject({
       ...clientTls('Redis'),
     })
     .refine(...together)
+    .refine(({ url, cluster }) => url === undefined || cluster === undefined, {
+      path: ['cluster'],
+      message: 'stands instead of url, not beside it',
+    })
+    .refine(({ cluster = [] }) => new Set(cluster.map((node) => node.split(':')[0])).size <= 1, {
+      path: ['cluster'],
+      message: 'all nodes are spoken to alike: either redis:// or rediss://',
+    })
     .prefault({}),
   postgres: z
     .strictObject({
@@ -221,4 +235,10 @@ export const configSchema = z.strictObject({
 export type Config = z.infer<typeof configSchema>;
 
 /** Keys that `config print` does not show. */
-export const secretKeys: readonly string[] = ['redis.url', 'redis.agent_url', 'postgres.url', 'auth.jwks_url'];
+export const secretKeys: readonly string[] = [
+  'redis.url',
+  'redis.cluster',
+  'redis.agent_url',
+  'postgres.url',
+  'auth.jwks_url',
+];

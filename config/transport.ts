@@ -30,6 +30,11 @@ export function postgresSpeaksTls({ postgres, tls }: Config): boolean {
   return !isLocal(host) && !tls.allow_plaintext;
 }
 
+/** Whether the connection to Redis, or to the nodes of a cluster, is encrypted. */
+export function redisSpeaksTls({ redis }: Pick<Config, 'redis'>): boolean {
+  return (redis.url ?? redis.cluster?.[0])?.startsWith('rediss://') === true;
+}
+
 /** Loopback, or a socket in the file system: what nobody else can listen to. */
 export function isLocal(host: string): boolean {
   const bare = host.replace(/^\[(.*)\]$/, '$1').toLowerCase();
@@ -56,9 +61,11 @@ const redisParameters = new Set(['db', 'family']);
 
 function redisProblems({ redis, tls }: Config): string[] {
   const problems: string[] = [];
-  for (const key of ['url', 'agent_url'] as const) {
-    const address = parsed(redis[key]);
-    if (redis[key] !== undefined && !address) problems.push(`redis.${key}: is no address that can be read`);
+  const { url, agent_url, cluster = [] } = redis;
+  const named = [['url', url], ['agent_url', agent_url], ...cluster.map((node) => ['cluster', node] as const)] as const;
+  for (const [key, text] of named) {
+    const address = parsed(text);
+    if (text !== undefined && !address) problems.push(`redis.${key}: is no address that can be read`);
     if (!address) continue;
     const foreign = [...address.searchParams.keys()].find((name) => !redisParameters.has(name));
     if (foreign !== undefined)
@@ -66,8 +73,7 @@ function redisProblems({ redis, tls }: Config): string[] {
     if (address.protocol === 'redis:' && !isLocal(address.hostname) && !tls.allow_plaintext)
       problems.push(`redis.${key}: redis:// sends passwords and tasks in the open; use rediss://, ${plaintextRemedy}`);
   }
-  const named = redis.ca_file !== undefined || redis.certificate_file !== undefined;
-  if (named && !redis.url?.startsWith('rediss://'))
+  if ((redis.ca_file !== undefined || redis.certificate_file !== undefined) && !redisSpeaksTls({ redis }))
     problems.push('redis.ca_file: holds for addresses that begin with rediss:// only');
   return problems;
 }

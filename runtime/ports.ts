@@ -140,8 +140,8 @@ export interface MailboxGateway {
 
 /** A user of its own for each mailbox, who can read its inbox and append to its outbox, and nothing else. */
 export interface MailboxUsers {
-  /** Mailboxes of the shard that have a user. */
-  list(shard: number): Promise<string[]>;
+  /** Mailboxes of the shard that have a user -> whether every server of the site has it. */
+  list(shard: number): Promise<Map<string, boolean>>;
   /** Whether the user stands with the password of this grant. */
   stands(shard: number, mailbox: string, grant: string): Promise<boolean>;
   /** Makes the user, or gives it the password of this grant and cuts whoever came with another. Idempotent. */

@@ -50,7 +50,7 @@ import { RedisShardStore } from '../runtime/redis/shardstore.ts';
 import { RedisUsers } from '../runtime/redis/users.ts';
 import { RedisSiteStore } from '../runtime/redis/sitestore.ts';
 import { createMetrics } from '../runtime/telemetry/metrics.ts';
-import type { Servers } from './servers.ts';
+import { isRedisEmbedded, redisSettings, type Servers } from './servers.ts';
 import { Transport } from './transport.ts';
 
 export interface Process {
@@ -95,7 +95,7 @@ export async function compose({
   const owner = `${hostname()}:${process.pid}:${system.ulid()}`;
   const space = keyspace(config.redis.prefix);
   const transport = new Transport(config);
-  const redis = { url: servers.redisUrl, name: 'orchestrator', ...(transport.redis && { tls: transport.redis }) };
+  const redis = redisSettings(config, servers, 'orchestrator', transport);
   const adapters = { redis, space, system, log };
   const stops: (() => Promise<void> | void)[] = [];
   const reloads: ((next: Config) => Promise<void> | void)[] = [(next) => transport.reload(next)];
@@ -127,7 +127,7 @@ export async function compose({
 
   const mailboxes = new RedisMailboxes(adapters);
   const users =
-    (config.redis.manage_acl ?? config.redis.url === undefined)
+    (config.redis.manage_acl ?? isRedisEmbedded(config))
       ? new RedisUsers({ ...adapters, secret: agentSecret })
       : undefined;
   stops.push(

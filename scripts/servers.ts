@@ -5,13 +5,30 @@ import type { Config } from '../config/schema.ts';
 import { startPostgres } from '../runtime/embedded/postgres.ts';
 import { findRedisServer, startRedis } from '../runtime/embedded/redis.ts';
 import type { Log } from '../runtime/ports.ts';
+import type { RedisSettings } from '../runtime/redis/client.ts';
 import { projectRoot } from './root.ts';
+import type { Transport } from './transport.ts';
 
 export interface Servers {
+  /** Of a cluster, the address of one node. */
   redisUrl: string;
   postgresUrl: string;
   /** Stops what was started here. */
   stop(): Promise<void>;
+}
+
+export function isRedisEmbedded({ redis }: Pick<Config, 'redis'>): boolean {
+  return redis.url === undefined && redis.cluster === undefined;
+}
+
+/** @param name shown in CLIENT LIST */
+export function redisSettings(
+  { redis: { cluster } }: Pick<Config, 'redis'>,
+  { redisUrl }: Servers,
+  name: string,
+  { redis: tls }: Pick<Transport, 'redis'>,
+): RedisSettings {
+  return { url: redisUrl, name, ...(cluster && { cluster }), ...(tls && { tls }) };
 }
 
 /** @throws EmbeddedServerError with one sentence and one remedy */
@@ -23,7 +40,7 @@ export async function startServers(config: Config, dataDirectory: string, log: L
   await mkdir(dataDirectory, { recursive: true, mode: 0o700 });
   try {
     const [redisUrl, postgresUrl] = await Promise.all([
-      config.redis.url ?? embeddedRedis(dataDirectory, log, stops),
+      config.redis.url ?? config.redis.cluster?.[0] ?? embeddedRedis(dataDirectory, log, stops),
       config.postgres.url ?? embeddedPostgres(dataDirectory, log, stops),
     ]);
     return { redisUrl, postgresUrl, stop };

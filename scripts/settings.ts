@@ -49,7 +49,8 @@ export function openLog(config: Config): RunningLog {
   const { level, format, directory } = config.logging;
   const log = createLog({ level, format, directory: directory && resolve(projectRoot, directory) });
   const { redis, postgres, auth } = config;
-  log.hide(...[redis.url, redis.agent_url, postgres.url, auth.jwks_url].flatMap(secretsOfAddress));
+  const addresses = [redis.url, ...(redis.cluster ?? []), redis.agent_url, postgres.url, auth.jwks_url];
+  log.hide(...addresses.flatMap(secretsOfAddress));
   if (auth.algorithm === 'HS256') log.hide(...ensureSecrets(secretFile(config)));
   log.hide(agentSecret(config));
   return log;

@@ -5,7 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
-import { postgresSpeaksTls } from '../config/transport.ts';
+import { postgresSpeaksTls, redisSpeaksTls } from '../config/transport.ts';
 import type { Config } from '../config/schema.ts';
 import { projectRoot } from './root.ts';
 
@@ -67,7 +67,7 @@ function materialOf(config: Config): Material {
   const client = (files: Files): ClientTls => ({ ...contextOf(files), minVersion, rejectUnauthorized: true });
   return {
     server: config.tls.certificate_file === undefined ? undefined : { ...contextOf(config.tls), minVersion },
-    redis: config.redis.url?.startsWith('rediss://') === true ? client(config.redis) : undefined,
+    redis: redisSpeaksTls(config) ? client(config.redis) : undefined,
     postgres: postgresSpeaksTls(config) ? client(config.postgres) : undefined,
   };
 }

@@ -57,8 +57,8 @@ export class MailboxAccess implements Service {
     const { shard, store, users } = this.#settings;
     const [mailboxes, standing] = await Promise.all([store.mailboxes(shard), users.list(shard)]);
     // A user that is gone was forgotten by Redis.
-    for (const mailbox of this.#standing.keys()) if (!standing.includes(mailbox)) this.#standing.delete(mailbox);
-    await this.#apply([...new Set([...mailboxes, ...standing])]);
+    for (const mailbox of this.#standing.keys()) if (standing.get(mailbox) !== true) this.#standing.delete(mailbox);
+    await this.#apply([...new Set([...mailboxes, ...standing.keys()])]);
   }
 
   async #apply(mailboxes: readonly string[]): Promise<void> {

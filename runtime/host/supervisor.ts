@@ -35,6 +35,7 @@ interface Held {
   relay: Relay;
   attached: Attached[];
   running: Promise<void>;
+  renewing: boolean;
   tidyAtMs: number;
 }
 
@@ -63,7 +64,9 @@ export class Supervisor implements Service {
   async start(): Promise<void> {
     if (this.#running) return;
     await this.#turn();
-    this.#running = this.#run();
+    this.#running = Promise.all([this.#every(() => this.#turn()), this.#every(() => this.#renew())]).then(
+      () => undefined,
+    );
   }
 
   async stop(): Promise<void> {
@@ -103,11 +106,11 @@ export class Supervisor implements Service {
     return Math.max(0, ...[...this.#held.values()].map(({ shard }) => shard.readAgeMs));
   }
 
-  async #run(): Promise<void> {
+  async #every(work: () => Promise<void> | void): Promise<void> {
     const { system } = this.#settings;
     while (!this.#stopping.signal.aborted) {
       await system.sleep(this.#balanceEveryMs, this.#stopping.signal);
-      if (!this.#stopping.signal.aborted) await this.#turn();
+      if (!this.#stopping.signal.aborted) await work();
     }
   }
 
@@ -119,7 +122,7 @@ export class Supervisor implements Service {
       if (this.#away) log.info({}, 'store is back');
       this.#away = false;
     } catch (error) {
-      if (!this.#away) log.warn({ error: String(error) }, 'store away: leases cannot be renewed');
+      if (!this.#away) log.warn({ error: String(error) }, 'store away: shards cannot be taken or tidied');
       this.#away = true;
       if (!(error instanceof Unavailable)) log.error({ error: String(error) }, 'supervisor failed');
     }
@@ -127,29 +130,50 @@ export class Supervisor implements Service {
 
   async #balance(): Promise<void> {
     const { membership, owner, shards } = this.#settings;
-    await this.#renew();
     const members = await membership.join(owner, this.#memberTtlMs);
     const share = Math.ceil(shards / Math.max(1, members.length));
     for (const shard of [...this.#held.keys()].slice(share)) this.#leave(shard);
-    if (this.#held.size >= share) return;
     // Everybody starts elsewhere, so that processes which start together do not ask for the same shards.
     const first = hash32(owner) % shards;
-    for (let offset = 0; offset < shards && this.#held.size < share; offset++) {
-      const shard = (first + offset) % shards;
-      if (!this.#held.has(shard)) await this.#tryTake(shard);
+    const free = Array.from({ length: shards }, (_, offset) => (first + offset) % shards).filter(
+      (shard) => !this.#held.has(shard),
+    );
+    let away: Error | undefined;
+    while (free.length > 0 && this.#held.size < share && away === undefined) {
+      const asked = free.splice(0, share - this.#held.size);
+      const outcomes = await Promise.allSettled(asked.map((shard) => this.#tryTake(shard)));
+      // Said when the others are taken: not all shards need be on the server that is away.
+      away = outcomes.find((outcome) => outcome.status === 'rejected')?.reason as Error | undefined;
     }
+    if (away) throw away;
   }
 
-  async #renew(): Promise<void> {
-    const { store, system } = this.#settings;
-    await Promise.all(
-      [...this.#held.values()].map(async ({ tenure }) => {
-        const sentAtMs = system.monotonicMs();
-        const { lease } = tenure;
-        if (await store.renew(lease, this.#leaseTtlMs)) tenure.renewed(sentAtMs);
-        else if (tenure.lease === lease) tenure.end();
-      }),
-    );
+  /** Each lease for itself: a server that is away, or hangs, costs the shards that it has and no others. */
+  #renew(): void {
+    const { store, system, log } = this.#settings;
+    for (const [shard, held] of this.#held) {
+      if (held.renewing) continue;
+      held.renewing = true;
+      const { tenure } = held;
+      const { lease } = tenure;
+      const sentAtMs = system.monotonicMs();
+      void store
+        .renew(lease, this.#leaseTtlMs)
+        .then(
+          (renewed) => {
+            if (renewed) tenure.renewed(sentAtMs);
+            else if (tenure.lease === lease) tenure.end();
+          },
+          (error: unknown) => {
+            const fields = { shard, error: String(error) };
+            if (error instanceof Unavailable) log.warn(fields, 'store away: the lease cannot be renewed');
+            else log.error(fields, 'renewing a lease failed');
+          },
+        )
+        .finally(() => {
+          held.renewing = false;
+        });
+    }
   }
 
   /** A shard that cannot be taken because its keys are damaged keeps nobody from the others. */
@@ -188,7 +212,15 @@ export class Supervisor implements Service {
     await relay.start();
     for (const service of attached) await service.start();
     log.debug({ shard, epoch: outcome.lease.epoch }, 'shard taken');
-    const held: Held = { tenure, shard: runner, relay, attached, running: Promise.resolve(), tidyAtMs: 0 };
+    const held: Held = {
+      tenure,
+      shard: runner,
+      relay,
+      attached,
+      running: Promise.resolve(),
+      renewing: false,
+      tidyAtMs: 0,
+    };
     held.running = runner
       .run()
       .catch((error: unknown) => {

@@ -6,7 +6,8 @@ import type { AuditInbox, AuditNotes, Log, System } from '../ports.ts';
 import { auditRecordSchema, type AuditRecord } from '../protocol/audit.ts';
 import type { Position } from '../protocol/journal.ts';
 import type { Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import type { RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 
 export interface AuditStreamOptions {
   redis: RedisSettings;

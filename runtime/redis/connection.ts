@@ -3,23 +3,18 @@
  * here is safe to repeat; and a half-open link never answers, so every call has a deadline, after which the connection is
  * destroyed and replaced.
  */
-import { Redis, type RedisOptions } from 'ioredis';
 import { limits } from '../../config/limits.ts';
 import type { Log, System } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
+import { openClient, type Client, type RedisSettings } from './client.ts';
 import { isMissingFunction, loadLibrary } from './library.ts';
 
-export interface RedisSettings {
-  url: string;
-  /** For `rediss://`: read anew at each connection, so that a certificate can be renewed in place. */
-  tls?: RedisOptions['tls'];
-  /** Shown in CLIENT LIST. */
-  name: string;
-}
-
 /** Errors after which the same call may succeed: the server is starting, failing over, full, or lost a group. */
-const transient =
-  /^(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|CLUSTERDOWN|TRYAGAIN|UNBLOCKED|NOGROUP)\b|Connection is closed|Command aborted due to connection close|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Stream isn't writeable/;
+const transientReply =
+  /^(LOADING|READONLY|MASTERDOWN|NOREPLICAS|MISCONF|OOM|BUSY|CLUSTERDOWN|TRYAGAIN|ASK|MOVED|UNBLOCKED|NOGROUP)\b/;
+/** Errors of the link, or of the way to the node that has the keys. */
+const transientLink =
+  /Connection is closed|Command aborted due to connection close|max retries per request|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|Stream isn't writeable|Too many Cluster redirections|None of startup nodes is available|Cluster isn't ready|Cluster is ended|Failed to refresh slots cache/;
 
 export class Connection {
   readonly #settings: RedisSettings;
@@ -27,7 +22,7 @@ export class Connection {
   readonly #log: Log;
   readonly #offlineQueue: boolean;
   readonly #sendOnce: boolean;
-  #client: Redis;
+  #client: Client;
   #closed = false;
   #lastError = '';
 
@@ -49,24 +44,18 @@ export class Connection {
     this.#client = this.#connect();
   }
 
-  #connect(): Redis {
-    const client = new Redis(this.#settings.url, {
-      connectionName: this.#settings.name,
-      ...(this.#settings.tls && { tls: this.#settings.tls }),
-      enableOfflineQueue: this.#offlineQueue,
-      maxRetriesPerRequest: this.#sendOnce ? 0 : null,
-      connectTimeout: limits.callDeadlineMs,
-      keepAlive: 10_000,
-      retryStrategy: (tries) => Math.min(50 * 2 ** Math.min(tries, 5), 1_000),
-    });
-    client.on('error', (error: Error) => {
+  #connect(): Client {
+    const client = openClient(this.#settings, { offlineQueue: this.#offlineQueue, sendOnce: this.#sendOnce });
+    const failed = (error: Error): void => {
       if (error.message === this.#lastError) return;
       this.#lastError = error.message;
       this.#log.warn(
         { connection: this.#settings.name, error: error.message },
         'redis connection failed, trying again',
       );
-    });
+    };
+    client.on('error', failed);
+    client.on('node error', failed);
     client.on('ready', () => {
       if (this.#lastError) this.#log.info({ connection: this.#settings.name }, 'redis connection is back');
       this.#lastError = '';
@@ -93,7 +82,7 @@ export class Connection {
    * @param deadlineMs after which the connection is replaced and the call ends as Unavailable
    * @throws Unavailable for everything that may pass; any other error is a bug or a refusal and is thrown as it is
    */
-  async run<T>(call: (client: Redis) => Promise<T>, deadlineMs: number = limits.callDeadlineMs): Promise<T> {
+  async run<T>(call: (client: Client) => Promise<T>, deadlineMs: number = limits.callDeadlineMs): Promise<T> {
     if (this.#closed) throw new Unavailable('redis', 'the connection is closed');
     const client = this.#client;
     const clock = new AbortController();
@@ -105,7 +94,7 @@ export class Connection {
     try {
       return await Promise.race([this.#attempt(client, call), late]);
     } catch (error) {
-      if (error instanceof Error && transient.test(error.message))
+      if (error instanceof Error && (transientReply.test(error.message) || transientLink.test(error.message)))
         throw new Unavailable('redis', error.message, { cause: error });
       throw error;
     } finally {
@@ -113,17 +102,19 @@ export class Connection {
     }
   }
 
-  async #attempt<T>(client: Redis, call: (client: Redis) => Promise<T>): Promise<T> {
+  async #attempt<T>(client: Client, call: (client: Client) => Promise<T>): Promise<T> {
     try {
       return await call(client);
     } catch (error) {
       if (!isMissingFunction(error)) throw error;
-      await loadLibrary(client);
-      return call(client);
+      const problem = await loadLibrary(client);
+      return await call(client).catch((again: unknown) => {
+        throw isMissingFunction(again) ? (problem ?? again) : again;
+      });
     }
   }
 
-  #replace(dead: Redis): void {
+  #replace(dead: Client): void {
     if (this.#client !== dead || this.#closed) return;
     this.#client = this.#connect();
     dead.disconnect();

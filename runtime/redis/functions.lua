@@ -11,13 +11,14 @@ local function now_ms()
 end
 
 -- Creates the group from the first entry: taken entries are deleted, so whatever stands in the stream is still to be read.
+-- Returns 'damaged' where the key is no stream, 'made', or 'present'.
 local function ensure_group(stream, group)
   local kind = redis.call('TYPE', stream)['ok']
   if kind ~= 'none' and kind ~= 'stream' then
-    return false
+    return 'damaged'
   end
-  redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
-  return true
+  local answer = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
+  return answer['err'] and 'present' or 'made'
 end
 
 -- acquire: takes the lease of a shard when it is free, run out, or the caller's own; a fresh lease has the next epoch.
@@ -34,7 +35,7 @@ local function acquire(keys, args)
   if held[1] and held[1] ~= args[1] and expires > now then
     return { 'held', held[1], expires - now }
   end
-  if not ensure_group(keys[2], GROUP) then
+  if ensure_group(keys[2], GROUP) == 'damaged' then
     return { 'damaged', keys[2] }
   end
   local epoch = tonumber(held[3] or '0') + 1
@@ -68,15 +69,15 @@ end
 
 -- groups: makes sure that streams have their group, after a stream or a group vanished under a reader.
 -- KEYS streams                  ARGV group
--- Returns the number of streams that are none. Writes missing streams and groups.
+-- Returns the number of groups that were missing. Writes missing streams and groups.
 local function groups(keys, args)
-  local wrong = 0
+  local made = 0
   for _, stream in ipairs(keys) do
-    if not ensure_group(stream, args[1]) then
-      wrong = wrong + 1
+    if ensure_group(stream, args[1]) == 'made' then
+      made = made + 1
     end
   end
-  return wrong
+  return made
 end
 
 -- What each operation of a commit expects its key to be, how it is done with the arguments from..to, and, where there are

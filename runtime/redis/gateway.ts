@@ -7,10 +7,10 @@ import type { JsonObject } from '../protocol/json.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import type { Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
-import { setAsideOf } from './shardstore.ts';
-
-type RawEntry = [id: string, fields: string[]];
+import type { RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
+import { Following, type RawEntry } from './following.ts';
+import { setAsideOf, settled } from './shardstore.ts';
 
 export interface GatewayOptions {
   redis: RedisSettings;
@@ -23,7 +23,7 @@ export class RedisGateway implements CommandGateway, ReplyReader {
   readonly #space: Keyspace;
   readonly #system: System;
   readonly #connection: Connection;
-  readonly #replies: Connection;
+  readonly #replies: Following;
   /** Shard -> when it was last looked at, and why it takes nothing in, if so. */
   readonly #pressure = new Map<number, { checkedAtMs: number; reason: string | undefined }>();
 
@@ -31,7 +31,7 @@ export class RedisGateway implements CommandGateway, ReplyReader {
     this.#space = space;
     this.#system = system;
     this.#connection = new Connection({ ...redis, name: `${redis.name}-gateway` }, system, log, { failFast: true });
-    this.#replies = new Connection({ ...redis, name: `${redis.name}-replies` }, system, log);
+    this.#replies = new Following({ redis: { ...redis, name: `${redis.name}-replies` }, system, log });
   }
 
   /** Resolves when commands can be taken. @throws Unavailable when Redis does not answer in time */
@@ -92,15 +92,12 @@ export class RedisGateway implements CommandGateway, ReplyReader {
     after: ReadonlyMap<number, Position>,
     blockMs: number,
   ): Promise<{ shard: number; position: Position; request: string; outcomes: Outcome[] }[]> {
-    const shards = [...after.keys()];
-    const streams = shards.map((shard) => this.#space.replies(shard, recipient));
-    const answer = (await this.#replies.run(
-      (client) => client.xread('COUNT', 1_000, 'BLOCK', Math.max(1, blockMs), 'STREAMS', ...streams, ...after.values()),
-      blockMs + limits.readWatchdogMarginMs,
-    )) as [string, RawEntry[]][] | null;
+    const shards = new Map([...after.keys()].map((shard) => [this.#space.replies(shard, recipient), shard]));
+    const positions = new Map([...shards].map(([stream, shard]) => [stream, after.get(shard)!]));
+    const answer = await this.#replies.read(positions, 1_000, blockMs);
     const replies: { shard: number; position: Position; request: string; outcomes: Outcome[] }[] = [];
-    for (const [stream, entries] of answer ?? []) {
-      const shard = shards[streams.indexOf(stream)]!;
+    for (const [stream, entries] of answer) {
+      const shard = shards.get(stream)!;
       for (const [position, [, request = '', , outcomes = '[]']] of entries)
         replies.push({ shard, position, request, outcomes: JSON.parse(outcomes) as Outcome[] });
     }
@@ -121,10 +118,9 @@ export class RedisGateway implements CommandGateway, ReplyReader {
 
   async #pressureOf(shard: number): Promise<string | undefined> {
     return this.#connection.run(async (client) => {
-      const [memory, length] = await Promise.all([
-        client.info('memory'),
-        client.xlen(this.#space.shard(shard).journal),
-      ]);
+      // In one pipeline: both from the server that has the shard.
+      const asked = client.pipeline().xlen(this.#space.shard(shard).journal).info('memory');
+      const [length, memory] = (await settled(asked)) as [number, string];
       const number = (field: string) => Number(new RegExp(`^${field}:(\\d+)`, 'm').exec(memory)?.[1] ?? 0);
       const used = number('used_memory');
       const max = number('maxmemory');

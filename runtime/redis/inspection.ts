@@ -2,8 +2,8 @@
 import type { Log, StreamStatus, System } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
-import { settled } from './shardstore.ts';
+import { serversOf, type RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 
 export interface InspectionOptions {
   redis: RedisSettings;
@@ -33,9 +33,14 @@ export class RedisInspection {
     this.#connection.close();
   }
 
+  /** Whether the server, or every master of the cluster, answers. */
   async up(deadlineMs = 1_000): Promise<boolean> {
     try {
-      return (await this.#connection.run((client) => client.ping(), deadlineMs)) === 'PONG';
+      const answers = await this.#connection.run(
+        (client) => Promise.all(serversOf(client, 'master').map((server) => server.ping())),
+        deadlineMs,
+      );
+      return answers.length > 0 && answers.every((answer) => answer === 'PONG');
     } catch (error) {
       if (error instanceof Unavailable) return false;
       throw error;
@@ -45,11 +50,9 @@ export class RedisInspection {
   /** Groups of the command streams of the given shards. */
   async groups(shards: readonly number[]): Promise<{ shard: number; group: string; lag: number; pending: number }[]> {
     if (shards.length === 0) return [];
-    const answers = await this.#connection.run((client) => {
-      const pipeline = client.pipeline();
-      for (const shard of shards) pipeline.xinfo('GROUPS', this.#space.shard(shard).commands);
-      return settled(pipeline);
-    });
+    const answers = await this.#connection.run((client) =>
+      Promise.all(shards.map((shard) => client.xinfo('GROUPS', this.#space.shard(shard).commands))),
+    );
     const found: { shard: number; group: string; lag: number; pending: number }[] = [];
     for (const [index, groups] of answers.entries())
       for (const flat of groups as unknown[][]) {
@@ -70,11 +73,9 @@ export class RedisInspection {
     if (shards.length === 0) return [];
     const groups = await this.groups(shards);
     const names = ['commands', 'outbound', 'journal', 'setAside'] as const;
-    const lengths = await this.#connection.run((client) => {
-      const pipeline = client.pipeline();
-      for (const shard of shards) for (const name of names) pipeline.xlen(this.#space.shard(shard)[name]);
-      return settled(pipeline);
-    });
+    const lengths = await this.#connection.run((client) =>
+      Promise.all(shards.flatMap((shard) => names.map((name) => client.xlen(this.#space.shard(shard)[name])))),
+    );
     return shards.flatMap((shard, index) =>
       names.map((stream, at) => ({
         shard,
@@ -90,25 +91,34 @@ export class RedisInspection {
 
   /** Settings under which the promises of the README do not hold. Empty when all is well. */
   async findings(): Promise<Finding[]> {
-    const read = async (setting: string): Promise<string> => {
-      const [, value = ''] = (await this.#connection.run((client) => client.config('GET', setting))) as string[];
-      return value;
-    };
-    const found: Finding[] = [];
-    const [appendonly, appendfsync, policy] = await Promise.all(
-      ['appendonly', 'appendfsync', 'maxmemory-policy'].map(read),
+    const servers = await this.#connection.run((client) =>
+      Promise.all(
+        serversOf(client, 'all').map(async (server) => {
+          const values = await Promise.all(
+            ['appendonly', 'appendfsync', 'maxmemory-policy'].map((setting) => server.config('GET', setting)),
+          );
+          return values.map((value) => (value as string[])[1] ?? '');
+        }),
+      ),
     );
+    // Of a cluster, what one server has wrong is wrong.
+    const worst = (index: number, wanted: string): string =>
+      servers.map((values) => values[index] ?? '').find((value) => value !== wanted) ?? wanted;
+    const found: Finding[] = [];
+    const appendonly = worst(0, 'yes');
+    const appendfsync = worst(1, 'always');
+    const policy = worst(2, 'noeviction');
     if (appendonly !== 'yes')
       found.push({
         setting: 'appendonly',
-        value: appendonly ?? '',
+        value: appendonly,
         consequence: 'a restart of Redis loses what was accepted',
         remedy: 'CONFIG SET appendonly yes, and the same in redis.conf',
       });
     if (appendonly === 'yes' && appendfsync !== 'always')
       found.push({
         setting: 'appendfsync',
-        value: appendfsync ?? '',
+        value: appendfsync,
         consequence:
           'a power cut loses about the last second of what was accepted; a crash of Redis alone loses nothing',
         remedy: 'CONFIG SET appendfsync always (costs about a quarter of the throughput)',
@@ -116,7 +126,7 @@ export class RedisInspection {
     if (policy !== 'noeviction')
       found.push({
         setting: 'maxmemory-policy',
-        value: policy ?? '',
+        value: policy,
         consequence: 'Redis throws keys away when it is full',
         remedy: 'CONFIG SET maxmemory-policy noeviction',
       });

@@ -1,11 +1,10 @@
 /** Journals on Redis, as their readers see them. */
-import { limits } from '../../config/limits.ts';
 import type { JournalReader, Log, PositionedEntry, System } from '../ports.ts';
 import { positionStart, type JournalEntry, type Position } from '../protocol/journal.ts';
 import type { Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
-
-type RawEntry = [id: string, fields: string[]];
+import type { RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
+import { Following, type RawEntry } from './following.ts';
 
 export interface JournalOptions {
   redis: RedisSettings;
@@ -17,26 +16,23 @@ export interface JournalOptions {
 export class RedisJournalReader implements JournalReader {
   readonly #space: Keyspace;
   readonly #shared: Connection;
-  readonly #blocking: Connection;
+  readonly #following: Following;
 
   constructor({ redis, space, system, log }: JournalOptions) {
     this.#space = space;
     this.#shared = new Connection({ ...redis, name: `${redis.name}-journal` }, system, log);
-    this.#blocking = new Connection({ ...redis, name: `${redis.name}-follower` }, system, log);
+    this.#following = new Following({ redis: { ...redis, name: `${redis.name}-follower` }, system, log });
   }
 
   close(): void {
     this.#shared.close();
-    this.#blocking.close();
+    this.#following.close();
   }
 
   async read(after: ReadonlyMap<number, Position>, count: number, blockMs: number): Promise<PositionedEntry[]> {
-    const streams = [...after.keys()].map((shard) => this.#space.shard(shard).journal);
-    const answer = (await this.#blocking.run(
-      (client) => client.xread('COUNT', count, 'BLOCK', Math.max(1, blockMs), 'STREAMS', ...streams, ...after.values()),
-      blockMs + limits.readWatchdogMarginMs,
-    )) as [string, RawEntry[]][] | null;
-    return (answer ?? []).flatMap(([, entries]) => entries.map(positioned));
+    const streams = new Map([...after].map(([shard, position]) => [this.#space.shard(shard).journal, position]));
+    const answer = await this.#following.read(streams, count, blockMs);
+    return answer.flatMap(([, entries]) => entries.map(positioned));
   }
 
   async range(shard: number, after: Position, count: number): Promise<PositionedEntry[]> {

@@ -4,7 +4,8 @@ import type { Log, MailboxState, MailboxStore, System } from '../ports.ts';
 import type { Envelope } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
 import { runtimeGroup, type Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import type { RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 
 export interface MailboxesOptions {
   redis: RedisSettings;

@@ -2,7 +2,8 @@
 import type { Log, MailboxGateway, MailboxMessage, System } from '../ports.ts';
 import type { Position } from '../protocol/journal.ts';
 import { agentGroup, type Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import type { RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 
 export interface MailboxGatewayOptions {
   redis: RedisSettings;

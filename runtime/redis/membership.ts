@@ -1,7 +1,8 @@
 /** Which processes are alive: a sorted set scored by the end of each membership, on the clock of Redis. */
 import type { Log, Membership, System } from '../ports.ts';
 import type { Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import type { RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 import { settled } from './shardstore.ts';
 
 export interface MembershipOptions {
@@ -26,7 +27,9 @@ export class RedisMembership implements Membership {
 
   async join(member: string, ttlMs: number): Promise<string[]> {
     return this.#connection.run(async (client) => {
-      const [seconds, micros] = await client.time();
+      // By the clock of the server that has the key.
+      const [, time] = await settled(client.pipeline().exists(this.#key).time());
+      const [seconds, micros] = time as [string, string];
       const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
       const answers = await settled(
         client

@@ -2,12 +2,12 @@
  * Budgets that all processes share: a counter in Redis for each key, which begins anew a minute after its first use.
  * While Redis is away, each process counts for itself.
  */
-import type { Redis } from 'ioredis';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes, type RateLimiterAbstract } from 'rate-limiter-flexible';
 import type { Log, RateLimiter, System, Taking } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import type { Client, RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 
 const windowSeconds = 60;
 
@@ -22,7 +22,7 @@ export class RedisRateLimiter implements RateLimiter {
   readonly #prefix: string;
   readonly #connection: Connection;
   /** A connection is replaced when it breaks; the counters of the library belong to one. */
-  readonly #shared = new WeakMap<Redis, Map<string, RateLimiterAbstract>>();
+  readonly #shared = new WeakMap<Client, Map<string, RateLimiterAbstract>>();
   readonly #own = new Map<string, RateLimiterAbstract>();
 
   constructor({ redis, space, system, log }: RateLimiterOptions) {

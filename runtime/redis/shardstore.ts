@@ -1,5 +1,4 @@
 /** The durable state of shards on Redis: `ShardStore` over streams, hashes and the functions library. */
-import type { Redis } from 'ioredis';
 import { limits } from '../../config/limits.ts';
 import type { Taken } from '../core/taken.ts';
 import type {
@@ -18,7 +17,8 @@ import { Unavailable } from '../protocol/errors.ts';
 import type { Address } from '../protocol/ids.ts';
 import { comparePositions, positionStart, type Position } from '../protocol/journal.ts';
 import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import type { Client, RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 import { encodeCommit } from './encode.ts';
 import { functionName } from './library.ts';
 
@@ -139,12 +139,13 @@ export class RedisShardStore implements ShardStore {
       if (!isLostGroup(error)) throw error;
       // A mailbox that a commit has closed meanwhile is gone for good.
       const present = await this.#present(lease.shard, mailboxes);
-      if (present.length === mailboxes.length)
+      const made = await this.#repair(lease.shard, present);
+      // None is: the streams moved to another server.
+      if (present.length === mailboxes.length && made > 0)
         this.#options.log.error(
           { shard: lease.shard },
           'a stream or its group vanished from Redis; made anew, what stood in a deleted stream is lost',
         );
-      await this.#repair(lease.shard, present);
       return [];
     }
   }
@@ -227,24 +228,25 @@ export class RedisShardStore implements ShardStore {
   }
 
   async deliver(source: number, entries: readonly OutboundEntry[]): Promise<void> {
+    const targets = new Map<number, OutboundEntry[]>();
+    for (const entry of entries) {
+      const present = targets.get(entry.shard);
+      if (present) present.push(entry);
+      else targets.set(entry.shard, [entry]);
+    }
     await this.#shared.run((client) =>
-      settled(
-        entries.reduce(
-          (pipeline, { shard, number, envelope }) =>
-            pipeline.xadd(
-              this.#space.shard(shard).commands,
-              '*',
-              'relayed',
-              envelope,
-              'source',
-              source,
-              'number',
-              number,
-            ),
-          client.pipeline(),
-        ),
-      ),
+      Promise.all([...targets.values()].map((some) => settled(this.#deliveries(client, source, some)))),
     );
+  }
+
+  /** In the order of the entries; all of them are for one shard. */
+  #deliveries(client: Client, source: number, entries: readonly OutboundEntry[]): ReturnType<Client['pipeline']> {
+    const pipeline = client.pipeline();
+    for (const { shard, number, envelope } of entries) {
+      const { commands } = this.#space.shard(shard);
+      pipeline.xadd(commands, '*', 'relayed', envelope, 'source', source, 'number', number);
+    }
+    return pipeline;
   }
 
   async removeOutbound(shard: number, ids: readonly Position[]): Promise<void> {
@@ -310,12 +312,17 @@ export class RedisShardStore implements ShardStore {
     return mailboxes.filter((mailbox) => members.has(mailbox));
   }
 
-  async #repair(shard: number, mailboxes: readonly string[]): Promise<void> {
+  /** @returns how many groups of the runtime were missing */
+  async #repair(shard: number, mailboxes: readonly string[]): Promise<number> {
     const streams = this.#streams(shard, mailboxes);
-    await this.#shared.run((client) => client.fcall(functionName('groups'), streams.length, ...streams, runtimeGroup));
     const inboxes = mailboxes.map((mailbox) => this.#space.inbox(shard, mailbox));
-    if (inboxes.length > 0)
-      await this.#shared.run((client) => client.fcall(functionName('groups'), inboxes.length, ...inboxes, agentGroup));
+    const ensure = (keys: readonly string[], group: string): Promise<number> =>
+      this.#shared.run((client) =>
+        client.fcall(functionName('groups'), keys.length, ...keys, group),
+      ) as Promise<number>;
+    const made = await ensure(streams, runtimeGroup);
+    if (inboxes.length > 0) await ensure(inboxes, agentGroup);
+    return made;
   }
 
   #reader(lease: Lease): Connection {
@@ -354,7 +361,7 @@ export function setAsideOf(fields: readonly string[]): SetAside {
 }
 
 /** Runs a pipeline whose every command must succeed. */
-export async function settled(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
+export async function settled(pipeline: ReturnType<Client['pipeline']>): Promise<unknown[]> {
   const answers = (await pipeline.exec()) ?? [];
   return answers.map(([error, answer]) => {
     if (error) throw error;
@@ -366,7 +373,7 @@ export async function settled(pipeline: ReturnType<Redis['pipeline']>): Promise<
  * Runs a pipeline whose commands may find that their stream or its group is gone: those answers are undefined.
  * @throws any other error, within the call, so that a link that ends is known as one
  */
-async function settledOrLost(pipeline: ReturnType<Redis['pipeline']>): Promise<unknown[]> {
+async function settledOrLost(pipeline: ReturnType<Client['pipeline']>): Promise<unknown[]> {
   return ((await pipeline.exec()) ?? []).map(([error, answer]) => {
     if (error && !/^(NOGROUP|ERR no such key)/.test(error.message)) throw error;
     return error ? undefined : answer;

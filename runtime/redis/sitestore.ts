@@ -3,7 +3,8 @@ import { limits } from '../../config/limits.ts';
 import type { Log, ShardImage, SiteIdentity, SiteStore, System } from '../ports.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import { serversOf, type RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 import { functionName } from './library.ts';
 import { settled } from './shardstore.ts';
 
@@ -44,10 +45,9 @@ export class RedisSiteStore implements SiteStore {
       await client.hsetnx(site, 'birth', incarnation);
       const [birth, born] = await client.hmget(site, 'birth', 'shards');
       const identity = { incarnation: birth ?? incarnation, shards: Number(born) };
-      const stamps = client.pipeline();
-      for (let shard = 0; shard < identity.shards; shard++)
-        stamps.hsetnx(this.#space.shard(shard).lease, 'incarnation', identity.incarnation);
-      await settled(stamps);
+      await this.#each(identity.shards, (shard) =>
+        client.hsetnx(this.#space.shard(shard).lease, 'incarnation', identity.incarnation),
+      );
       // Last: a birth that was cut short is begun again, a lost shard of a born site is not made up.
       await client.hset(site, 'incarnation', identity.incarnation);
       return identity;
@@ -55,30 +55,31 @@ export class RedisSiteStore implements SiteStore {
   }
 
   async occupied(shards: number): Promise<number[]> {
-    const answers = await this.#connection.run((client) => {
-      const asked = client.pipeline();
-      for (let shard = 0; shard < shards; shard++) {
-        const keys = this.#space.shard(shard);
-        asked.hget(keys.lease, 'epoch').hlen(keys.snapshots);
-      }
-      return settled(asked);
-    });
-    const found: number[] = [];
-    for (let shard = 0; shard < shards; shard++)
-      if (answers[2 * shard] !== null || answers[2 * shard + 1] !== 0) found.push(shard);
-    return found;
+    const sizes = await this.#connection.run((client) =>
+      this.#each(shards, (shard) => {
+        const { lease, snapshots } = this.#space.shard(shard);
+        return Promise.all([client.hget(lease, 'epoch'), client.hlen(snapshots)]);
+      }),
+    );
+    return sizes.flatMap(([epoch, actors], shard) => (epoch !== null || actors !== 0 ? [shard] : []));
   }
 
   async held(shards: number): Promise<{ shard: number; owner: string }[]> {
-    return this.#connection.run(async (client) => {
-      const [seconds] = await client.time();
-      const asked = client.pipeline();
-      for (let shard = 0; shard < shards; shard++) asked.hmget(this.#space.shard(shard).lease, 'owner', 'expires');
-      const leases = (await settled(asked)) as (string | null)[][];
-      return leases.flatMap(([owner, expires], shard) =>
+    const leases = await this.#connection.run((client) =>
+      this.#each(shards, (shard) =>
+        // Leases run out by the clock of the server that has them.
+        settled(client.pipeline().hmget(this.#space.shard(shard).lease, 'owner', 'expires').time()),
+      ),
+    );
+    return (leases as [[string | null, string | null], [string, string]][]).flatMap(
+      ([[owner, expires], [seconds]], shard) =>
         owner && Number(expires) > Number(seconds) * 1000 ? [{ shard, owner }] : [],
-      );
-    });
+    );
+  }
+
+  /** Asks for all shards at once: on a cluster a pipeline has one shard only. */
+  #each<T>(shards: number, ask: (shard: number) => Promise<T>): Promise<T[]> {
+    return Promise.all(Array.from({ length: shards }, (_, shard) => ask(shard)));
   }
 
   async journalEnds(shards: number): Promise<Position[]> {
@@ -97,14 +98,17 @@ export class RedisSiteStore implements SiteStore {
 
   async clear(): Promise<void> {
     await this.#connection.run(async (client) => {
-      for (const pattern of [`${this.#space.prefix}{s[0-9]*}:*`, this.#space.members, this.#space.site]) {
-        let cursor = '0';
-        do {
-          const [next, keys] = await client.scan(cursor, 'MATCH', pattern, 'COUNT', limits.scanCount);
-          if (keys.length > 0) await client.unlink(...keys);
-          cursor = next;
-        } while (cursor !== '0');
-      }
+      for (const server of serversOf(client, 'master'))
+        for (const pattern of [`${this.#space.prefix}{s[0-9]*}:*`, this.#space.members, this.#space.site]) {
+          let cursor = '0';
+          do {
+            const [next, keys] = await server.scan(cursor, 'MATCH', pattern, 'COUNT', limits.scanCount);
+            const removing = server.pipeline();
+            for (const key of keys) removing.unlink(key);
+            await settled(removing);
+            cursor = next;
+          } while (cursor !== '0');
+        }
     });
   }
 

@@ -6,7 +6,9 @@ import type { Log, MailboxUsers, System } from '../ports.ts';
 import { hashOf, passwordFor, userOf } from '../protocol/credential.ts';
 import { shardOfId } from '../protocol/ids.ts';
 import type { Keyspace } from '../protocol/keys.ts';
-import { Connection, type RedisSettings } from './connection.ts';
+import type { Redis } from 'ioredis';
+import { serversOf, type RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
 
 export interface UsersOptions {
   redis: RedisSettings;
@@ -32,35 +34,56 @@ export class RedisUsers implements MailboxUsers {
     this.#connection.close();
   }
 
-  async list(shard: number): Promise<string[]> {
-    const names = await this.#connection.run((client) => client.call('ACL', 'USERS') as Promise<string[]>);
+  async list(shard: number): Promise<Map<string, boolean>> {
+    const lists = await this.#everywhere(async (server) => new Set((await server.call('ACL', 'USERS')) as string[]));
     const before = userOf(this.#space.prefix, '');
-    return names.flatMap((name) => {
+    const found = new Map<string, boolean>();
+    for (const name of new Set(lists.flatMap((names) => [...names]))) {
       const mailbox = name.startsWith(before) ? name.slice(before.length) : '';
-      return shardOfId(mailbox) === shard ? [mailbox] : [];
-    });
+      if (shardOfId(mailbox) === shard)
+        found.set(
+          mailbox,
+          lists.every((names) => names.has(name)),
+        );
+    }
+    return found;
   }
 
   async stands(_shard: number, mailbox: string, grant: string): Promise<boolean> {
-    return (await this.#passwords(mailbox))?.includes(this.#hash(mailbox, grant)) ?? false;
+    const hash = this.#hash(mailbox, grant);
+    const found = await this.#everywhere((server) => passwordsOf(server, this.#user(mailbox)));
+    return found.every((passwords) => passwords?.includes(hash) ?? false);
   }
 
   async grant(shard: number, mailbox: string, grant: string): Promise<void> {
-    const present = await this.#passwords(mailbox);
+    const user = this.#user(mailbox);
     const hash = this.#hash(mailbox, grant);
-    if (present?.length === 1 && present[0] === hash) return;
-    const user = userOf(this.#space.prefix, mailbox);
-    await this.#connection.run((client) => client.call('ACL', 'SETUSER', user, ...this.#rules(shard, mailbox, hash)));
-    if (present) await this.#cut(user);
+    await this.#everywhere(async (server) => {
+      const present = await passwordsOf(server, user);
+      if (present?.length === 1 && present[0] === hash) return;
+      await server.call('ACL', 'SETUSER', user, ...this.#rules(shard, mailbox, hash));
+      if (present) await cut(server, user);
+    });
   }
 
   async revoke(_shard: number, mailbox: string): Promise<void> {
-    if ((await this.#passwords(mailbox)) === undefined) return;
-    const user = userOf(this.#space.prefix, mailbox);
-    // Off first: nobody comes back while the connections are cut.
-    await this.#connection.run((client) => client.call('ACL', 'SETUSER', user, 'reset'));
-    await this.#cut(user);
-    await this.#connection.run((client) => client.call('ACL', 'DELUSER', user));
+    const user = this.#user(mailbox);
+    await this.#everywhere(async (server) => {
+      if ((await passwordsOf(server, user)) === undefined) return;
+      // Off first: nobody comes back while the connections are cut.
+      await server.call('ACL', 'SETUSER', user, 'reset');
+      await cut(server, user);
+      await server.call('ACL', 'DELUSER', user);
+    });
+  }
+
+  /** Users are per server: no replica gets them from its master, and any may be the master in a moment. */
+  #everywhere<T>(call: (server: Redis) => Promise<T>): Promise<T[]> {
+    return this.#connection.run((client) => Promise.all(serversOf(client, 'all').map(call)));
+  }
+
+  #user(mailbox: string): string {
+    return userOf(this.#space.prefix, mailbox);
   }
 
   #hash(mailbox: string, grant: string): string {
@@ -77,18 +100,15 @@ export class RedisUsers implements MailboxUsers {
       '(+ping +hello +client|setname)',
     ];
   }
+}
 
-  /** Hashes of the user's passwords; undefined where there is no such user. */
-  async #passwords(mailbox: string): Promise<string[] | undefined> {
-    const user = userOf(this.#space.prefix, mailbox);
-    const answer = await this.#connection.run(
-      (client) => client.call('ACL', 'GETUSER', user) as Promise<unknown[] | null>,
-    );
-    const place = answer?.indexOf('passwords') ?? -1;
-    return answer === null || place < 0 ? undefined : (answer[place + 1] as string[]);
-  }
+/** Hashes of the user's passwords; undefined where there is no such user. */
+async function passwordsOf(server: Redis, user: string): Promise<string[] | undefined> {
+  const answer = (await server.call('ACL', 'GETUSER', user)) as unknown[] | null;
+  const place = answer?.indexOf('passwords') ?? -1;
+  return answer === null || place < 0 ? undefined : (answer[place + 1] as string[]);
+}
 
-  async #cut(user: string): Promise<void> {
-    await this.#connection.run((client) => client.call('CLIENT', 'KILL', 'USER', user));
-  }
+async function cut(server: Redis, user: string): Promise<void> {
+  await server.call('CLIENT', 'KILL', 'USER', user);
 }

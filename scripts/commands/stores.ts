@@ -14,7 +14,7 @@ import { PostgresSiteRegister } from '../../runtime/postgres/site.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisSiteStore } from '../../runtime/redis/sitestore.ts';
 import { createLog } from '../../runtime/telemetry/log.ts';
-import { startServers } from '../servers.ts';
+import { redisSettings, startServers } from '../servers.ts';
 import { dataDirectory } from '../settings.ts';
 import { Transport } from '../transport.ts';
 
@@ -38,11 +38,7 @@ export async function withStores<T>(config: Config, work: (stores: Stores) => Pr
   const servers = await startServers(config, dataDirectory(config), log);
   // Work on a whole site takes the time that it takes.
   const pool = new Pool({ url: servers.postgresUrl, tls: transport.postgres, log, queryTimeoutMs: 0 });
-  const redis = {
-    url: servers.redisUrl,
-    name: 'orchestrator-command',
-    ...(transport.redis && { tls: transport.redis }),
-  };
+  const redis = redisSettings(config, servers, 'orchestrator-command', transport);
   const adapters = { redis, space: keyspace(config.redis.prefix), system, log };
   const store = new RedisSiteStore(adapters);
   const journals = new RedisJournalReader(adapters);

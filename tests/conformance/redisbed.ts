@@ -1,9 +1,9 @@
 /** The Redis adapter as a bed: a real server, keys under a prefix of its own. */
 import { randomBytes } from 'node:crypto';
-import { Redis } from 'ioredis';
 import { createSystem } from '../../runtime/host/system.ts';
 import type { Log } from '../../runtime/ports.ts';
 import { agentGroup, keyspace } from '../../runtime/protocol/keys.ts';
+import { openClient, serversOf, type Client } from '../../runtime/redis/client.ts';
 import { RedisGateway } from '../../runtime/redis/gateway.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisMembership } from '../../runtime/redis/membership.ts';
@@ -15,17 +15,19 @@ import type { Bed, RawEntry } from './bed.ts';
 type RawAnswer = [id: string, fields: string[]][];
 
 export interface RedisBed extends Bed {
-  redis: Redis;
+  redis: Client;
   log: MemoryLog;
 }
 
-export async function redisBed(): Promise<RedisBed> {
-  const { url } = await useRedis();
-  const redis = new Redis(url);
+/** @param cluster addresses of nodes; without them the shared Redis */
+export async function redisBed(cluster?: readonly string[]): Promise<RedisBed> {
+  const url = cluster?.[0] ?? (await useRedis()).url;
+  const settings = { url, name: 'conformance', ...(cluster && { cluster }) };
+  const redis = openClient(settings, { offlineQueue: true, sendOnce: false });
   const space = keyspace(`c${randomBytes(5).toString('hex')}:`);
   const system = createSystem();
   const log = new MemoryLog();
-  const common = { redis: { url, name: 'conformance' }, space, system, log: log as Log };
+  const common = { redis: settings, space, system, log: log as Log };
   const store = new RedisShardStore({ ...common, journalReaders: [] });
   const gateway = new RedisGateway(common);
   const journals = new RedisJournalReader(common);
@@ -34,7 +36,7 @@ export async function redisBed(): Promise<RedisBed> {
   // The gateway refuses at once while there is no link; give it one first.
   while ((await gateway.snapshot('task/t-0-none').catch(() => 'not yet')) !== undefined) await system.sleep(5);
   return {
-    name: 'redis',
+    name: cluster ? 'cluster' : 'redis',
     space,
     system,
     redis,
@@ -58,7 +60,7 @@ export async function redisBed(): Promise<RedisBed> {
     acknowledge: async (inbox, ids) => void (await redis.xack(inbox, agentGroup, ...ids)),
     contents: async () => {
       const contents = new Map<string, string>();
-      for (const key of await redis.keys(`${space.prefix}*`)) {
+      for (const key of await keysOf(redis, space.prefix)) {
         const bytes = await redis.dumpBuffer(key);
         contents.set(key, bytes?.toString('hex') ?? '');
       }
@@ -66,11 +68,14 @@ export async function redisBed(): Promise<RedisBed> {
     },
     close: async () => {
       for (const service of opened) service.close();
-      const keys = await redis.keys(`${space.prefix}*`);
-      if (keys.length > 0) await redis.del(...keys);
+      for (const key of await keysOf(redis, space.prefix)) await redis.del(key);
       redis.disconnect();
     },
   };
+}
+
+async function keysOf(redis: Client, prefix: string): Promise<string[]> {
+  return (await Promise.all(serversOf(redis, 'master').map((server) => server.keys(`${prefix}*`)))).flat();
 }
 
 function entries(answer: RawAnswer): RawEntry[] {

@@ -1,11 +1,11 @@
 /** Tasks for a run that is disturbed: submitted over a time, some twice, some cancelled, some with a deadline. */
-import type { Redis } from 'ioredis';
 import { settledStatuses, taskStatus } from '../../actors/task/status.ts';
 import type { StoredActor } from '../../runtime/protocol/snapshot.ts';
 import type { CommandGateway } from '../../runtime/ports.ts';
 import type { Command } from '../../runtime/protocol/envelope.ts';
 import { shardOfLane } from '../../runtime/protocol/ids.ts';
 import { agentGroup, type Keyspace } from '../../runtime/protocol/keys.ts';
+import type { Client } from '../../runtime/redis/client.ts';
 import type { Chance } from './chance.ts';
 import { RawAgent } from './rawagent.ts';
 import { tallyAddress, tallyOf, tallyOfAll } from './tally.ts';
@@ -90,7 +90,7 @@ export async function submitTallies({
 }
 
 /** Compares what was sent with what was heard; each difference as a sentence. */
-export async function tallyDifferences(redis: Redis, space: Keyspace, sent: readonly number[]): Promise<string[]> {
+export async function tallyDifferences(redis: Client, space: Keyspace, sent: readonly number[]): Promise<string[]> {
   const differences: string[] = [];
   const read = async (id: string, shard: number): Promise<{ taken: number; heard: number }> => {
     const text = await redis.hget(space.shard(shard).snapshots, tallyAddress(id));
@@ -113,6 +113,7 @@ export async function tallyDifferences(redis: Redis, space: Keyspace, sent: read
 
 export interface AgentsOptions {
   url: string;
+  cluster?: readonly string[];
   space: Keyspace;
   shards: number;
   types: readonly string[];
@@ -140,7 +141,7 @@ export async function startAgents({ types, shards, count, ...common }: AgentsOpt
 
 /** Waits until every task is settled. @returns the ones that are not, with what they are, when the time is over */
 export async function settledTasks(
-  redis: Redis,
+  redis: Client,
   space: Keyspace,
   shards: number,
   ids: readonly string[],
@@ -164,7 +165,7 @@ export async function settledTasks(
 }
 
 /** Waits until no stream of the runtime holds an entry and agents have taken what they were told. */
-export async function quiet(redis: Redis, space: Keyspace, shards: number, deadlineMs: number): Promise<number> {
+export async function quiet(redis: Client, space: Keyspace, shards: number, deadlineMs: number): Promise<number> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     let left = 0;

@@ -2,13 +2,14 @@
  * An agent on bare streams, as an agent in any language would be: reads its inbox, appends to its outbox, and takes every
  * fault as it comes. What it does with an assignment is a matter of (seeded) chance.
  */
-import { Redis } from 'ioredis';
 import type { Keyspace } from '../../runtime/protocol/keys.ts';
 import { agentGroup } from '../../runtime/protocol/keys.ts';
+import { openClient, type Client } from '../../runtime/redis/client.ts';
 import type { Chance } from './chance.ts';
 
 export interface RawAgentOptions {
   url: string;
+  cluster?: readonly string[];
   space: Keyspace;
   shard: number;
   id: string;
@@ -28,8 +29,8 @@ export class RawAgent {
   readonly #options: RawAgentOptions;
   readonly #inbox: string;
   readonly #outbox: string;
-  readonly #reading: Redis;
-  readonly #writing: Redis;
+  readonly #reading: Client;
+  readonly #writing: Client;
   readonly #running = new Map<string, Message>();
   readonly #working = new Set<Promise<void>>();
   #stopped = false;
@@ -63,12 +64,9 @@ export class RawAgent {
   }
 
   /** A command is retried when its connection ends: the second one is recognised by its id. */
-  #connect(): Redis {
-    const redis = new Redis(this.#options.url, {
-      maxRetriesPerRequest: 0,
-      enableOfflineQueue: true,
-      retryStrategy: () => 100,
-    });
+  #connect(): Client {
+    const { url, cluster, id } = this.#options;
+    const redis = openClient({ url, name: id, ...(cluster && { cluster }) }, { offlineQueue: true, sendOnce: true });
     // Away for a while: every call sees it by its own error.
     redis.on('error', () => undefined);
     return redis;

@@ -3,7 +3,6 @@
  * revisions must be dense (R1), commits in order and none twice (R5), slots those of the
  * holders (R11), and nothing may be left over in a stream.
  */
-import type { Redis } from 'ioredis';
 import { LaneDispatcher } from '../../actors/dispatch/dispatcher.ts';
 import { taskStatus } from '../../actors/task/status.ts';
 import { freeze, stateOf, type Actor } from '../../runtime/core/actor.ts';
@@ -15,6 +14,7 @@ import { stateText, type Envelope } from '../../runtime/protocol/envelope.ts';
 import { parseAddress, type Address } from '../../runtime/protocol/ids.ts';
 import type { JournalEntry, JournalRecord } from '../../runtime/protocol/journal.ts';
 import type { Keyspace } from '../../runtime/protocol/keys.ts';
+import type { Client } from '../../runtime/redis/client.ts';
 
 export interface ReplayReport {
   entries: number;
@@ -35,7 +35,7 @@ const violationsMax = 50;
 
 /** Reads and checks all shards of a quiet site. */
 export async function replaySite(
-  redis: Redis,
+  redis: Client,
   space: Keyspace,
   shards: number,
   registry: Registry,
@@ -55,7 +55,7 @@ export async function replaySite(
 }
 
 class ShardReplay {
-  readonly #redis: Redis;
+  readonly #redis: Client;
   readonly #space: Keyspace;
   readonly #shard: number;
   readonly #registry: Registry;
@@ -63,7 +63,7 @@ class ShardReplay {
   readonly #actors = new Map<Address, Actor>();
   #last: [epoch: number, sequence: number] = [0, 0];
 
-  constructor(redis: Redis, space: Keyspace, shard: number, registry: Registry, report: ReplayReport) {
+  constructor(redis: Client, space: Keyspace, shard: number, registry: Registry, report: ReplayReport) {
     this.#redis = redis;
     this.#space = space;
     this.#shard = shard;

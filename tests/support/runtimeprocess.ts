@@ -14,6 +14,8 @@ import { RedisShardStore } from '../../runtime/redis/shardstore.ts';
 
 export interface RuntimeProcessSettings {
   url: string;
+  /** Addresses of nodes, where it is a Redis Cluster. */
+  cluster?: readonly string[];
   prefix: string;
   shards: number;
   owner: string;
@@ -39,7 +41,7 @@ const loaded = settings.definitions
 
 const system = createSystem();
 const common = {
-  redis: { url: settings.url, name: settings.owner },
+  redis: { url: settings.url, name: settings.owner, ...(settings.cluster && { cluster: settings.cluster }) },
   space: keyspace(settings.prefix),
   system,
   log,

@@ -140,7 +140,7 @@ describe('what is wrong', () => {
     [
       'an unknown key, nothing near',
       '[redis]\ncolour = 1',
-      'TOML: [redis] has no key "colour"; known: url, agent_url, prefix',
+      'TOML: [redis] has no key "colour"; known: url, cluster, agent_url, prefix',
     ],
     [
       'an unknown section',
@@ -192,10 +192,22 @@ describe('what is wrong', () => {
       '--set orchestrator.max_agent: [orchestrator] has no key "max_agent"; did you mean "max_agents"?',
     ],
     ['redis.url=', '--set redis.url: redis.url: is an address'],
+    ['redis.cluster=redis://h:1,rediss://h:2', 'redis.cluster: all nodes are spoken to alike'],
+    [`redis.cluster=${Array.from({ length: 65 }, (_, node) => `redis://h:${node}`).join(',')}`, 'redis.cluster: '],
     ['constructor.name=x', 'there is no section "constructor"'],
     ['__proto__.polluted=x', 'there is no section "__proto__"'],
   ])('--set %s', (set, expected) => {
     expect(problemsOf({ set: [set] })).toContain(expected);
+  });
+
+  test('a Redis and a Redis Cluster', () => {
+    expect(problemsOf({ set: ['redis.url=redis://h', 'redis.cluster=redis://h:1'] })).toContain(
+      'stands instead of url',
+    );
+    expect(load({ set: ['redis.cluster=redis://h:1, redis://h:2'] }).redis.cluster).toEqual([
+      'redis://h:1',
+      'redis://h:2',
+    ]);
   });
 
   test('all problems are named at once', () => {
