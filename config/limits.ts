@@ -97,6 +97,8 @@ export const limits = {
   relayEntriesMax: 500,
   /** Relayed entries that a shard takes ahead of a missing one, before it gives the missing one up. */
   relayGapEntriesMax: 10_000,
+  /** Branches of a shard's history whose beginnings are remembered: as many promotions may a site miss and still find the fork. */
+  branchesKept: 100,
   projectEntriesMax: 200,
   auditEntriesMax: 500,
   auditEveryMs: 500,

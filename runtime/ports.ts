@@ -5,7 +5,9 @@
 import type { Commit, DecisionTelemetry, Entry, SetAside } from './core/decision.ts';
 import type { ShardImage } from './core/reconstruction.ts';
 import type { Taken } from './core/taken.ts';
+import type { Begin } from './core/merge/course.ts';
 import type { AuditRecord } from './protocol/audit.ts';
+import type { Cursor } from './protocol/chain.ts';
 import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';
 import type { JsonObject } from './protocol/json.ts';
@@ -59,11 +61,19 @@ export interface Lease {
 export type LeaseOutcome =
   { outcome: 'acquired'; lease: Lease } | { outcome: 'held'; owner: string; remainingMs: number };
 
+/**
+ * As what a commit passes the gate of its shard: of a site on its own (there is no gate), of the active site of a pair (its
+ * site epoch as text), or as what the standby of a pair has from the other one.
+ */
+export type Passage = '' | 'mirror' | `${number}`;
+
 export type CommitOutcome =
   /** Stored now, or stored before under the same (epoch, sequence). */
   | { outcome: 'committed'; repeated: boolean; journal: Position | undefined }
   /** Another owner has the shard: nothing was written. */
   | { outcome: 'stale'; epoch: number }
+  /** The gate let it not through: nothing was written. */
+  | { outcome: 'gated'; why: string }
   /** The sequence is not the next one: a commit in between is missing. */
   | { outcome: 'gap'; expected: number }
   /**
@@ -71,6 +81,28 @@ export type CommitOutcome =
    * commit needs the key; otherwise it belongs to one mailbox or one reader of replies.
    */
   | { outcome: 'damaged'; detail: string; whole: boolean };
+
+/** What stands in a shard when it is taken over. */
+export interface ShardOpening {
+  mailboxes: string[];
+  relayed: Map<number, Taken>;
+  sent: Map<number, number>;
+  /** The last link of its history, and where the branches on the way to it began. */
+  head: Cursor;
+  begins: readonly Begin[];
+}
+
+/** The gates of the shards of a site of a pair (see core/merge/gate.ts). */
+export interface GateKeeper {
+  /** Makes the gates where there are none, and closes all: at every start. */
+  shut(shards: readonly number[]): Promise<void>;
+  /** Opens or prolongs; the first shard that refuses is named. Idempotent. */
+  open(shards: readonly number[], epoch: number, forMs: number): Promise<GateOutcome>;
+  /** Closes those that are open under this epoch or a lower one. */
+  close(shards: readonly number[], epoch: number): Promise<void>;
+}
+
+export type GateOutcome = { outcome: 'opened' } | { outcome: 'refused'; shard: number; why: string };
 
 /** The durable state of one shard, written by its owner only (R5, R7). */
 export interface ShardStore {
@@ -80,7 +112,7 @@ export interface ShardStore {
   renew(lease: Lease, ttlMs: number): Promise<boolean>;
   release(lease: Lease): Promise<void>;
   /** What stands in the shard when it is taken over. */
-  open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Taken>; sent: Map<number, number> }>;
+  open(lease: Lease): Promise<ShardOpening>;
   /** New entries of the commands and of the given outboxes; waits up to `blockMs` when there are none. */
   read(lease: Lease, mailboxes: readonly string[], count: number, blockMs: number): Promise<Entry[]>;
   /** Entries that former owners read but did not commit. Empty when there are none. */
@@ -89,7 +121,7 @@ export interface ShardStore {
   /** All snapshots, page by page; `done` with the last one. */
   scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }>;
   setAsideEntries(shard: number, ids: readonly Position[]): Promise<Map<Position, SetAside>>;
-  commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome>;
+  commit(lease: Lease, sequence: number, commit: Commit, passage?: Passage): Promise<CommitOutcome>;
   /** The relay's side: waiting entries for other shards in order, their delivery, their removal. */
   outbound(shard: number, count: number): Promise<OutboundEntry[]>;
   deliver(source: number, entries: readonly OutboundEntry[]): Promise<void>;

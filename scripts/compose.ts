@@ -52,6 +52,7 @@ import { RedisSiteStore } from '../runtime/redis/sitestore.ts';
 import { createMetrics } from '../runtime/telemetry/metrics.ts';
 import { isRedisEmbedded, redisSettings, type Servers } from './servers.ts';
 import { Transport } from './transport.ts';
+import { dataShards } from '../runtime/protocol/ids.ts';
 
 export interface Process {
   /** Base address of the API; undefined where this process has no such role. */
@@ -178,7 +179,7 @@ export async function compose({
       telemetry: metrics.telemetry,
       log,
       siteEpoch: site === 'primary' ? 11 : 12,
-      shards,
+      shards: dataShards(shards),
       owner,
       attach: (shard) => [
         attachProjector(projectors, new Projector({ shard, journals, store: projection, system, log })),

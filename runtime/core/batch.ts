@@ -6,6 +6,7 @@
  * what its assignments caused. An event for an actor that is not in memory waits on the shard's own command stream.
  */
 import { limits } from '../../config/limits.ts';
+import { cursorOf, linkAfter, type Cursor } from '../protocol/chain.ts';
 import type { Envelope, Outcome, StateValue } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { address, parseAddress, type Address } from '../protocol/ids.ts';
@@ -27,6 +28,7 @@ import type { Effect } from './effect.ts';
 import type { Intake } from './intake.ts';
 import { invariant, unreachable } from './invariant.ts';
 import { Bundle } from './bundle.ts';
+import { begun, type Begin } from './merge/course.ts';
 import type { Lost } from './merge/lost.ts';
 import { rulesOf } from './merge/rules.ts';
 import { takeUp } from './merge/takeup.ts';
@@ -53,6 +55,9 @@ export interface World {
   alarms: Alarms;
   /** Order and origin of activity across sites; agents ignore messages of a lower one. */
   siteEpoch: number;
+  /** The last link of the shard's history, and where the branches on the way to it began. */
+  head: Cursor;
+  begins: readonly Begin[];
   mint: () => string;
   telemetry: DecisionTelemetry;
 }
@@ -445,6 +450,15 @@ class Batch {
     this.#world.telemetry.transition(after.definition.id, from, to, before && (this.#now - before.since) / 1000);
   }
 
+  #chain(journal: string): void {
+    const world = this.#world;
+    const link = linkAfter(world.head, world.siteEpoch, journal);
+    const begins = begun(world.begins, world.head, link);
+    if (begins !== world.begins) this.#commit.begins = world.begins = begins;
+    this.#commit.link = link;
+    world.head = cursorOf(link);
+  }
+
   #finish(more: boolean): Decided {
     const { actors } = this.#world;
     const settled: Address[] = [];
@@ -470,6 +484,7 @@ class Batch {
         ...(beside && { beside }),
       };
       this.#commit.journal = JSON.stringify(entry);
+      this.#chain(this.#commit.journal);
     }
     return { commit: this.#commit, records: this.#records.length, settled, more };
   }

@@ -2,12 +2,14 @@
  * What a decision works on and what it results in: entries come in, one commit goes out, and the application's dispatcher
  * and ingress take part. Plain data and pure functions; nothing here knows where it is stored.
  */
+import type { Link } from '../protocol/chain.ts';
 import type { Envelope, Outcome } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
 import type { JsonObject } from '../protocol/json.ts';
 import type { Position } from '../protocol/journal.ts';
 import type { ActorView } from '../protocol/snapshot.ts';
 import type { Effect, Message } from './effect.ts';
+import type { Begin } from './merge/course.ts';
 import type { TakenUp } from './merge/takeup.ts';
 import type { Taken } from './taken.ts';
 
@@ -35,6 +37,9 @@ export interface Commit {
   /** Address -> snapshot JSON, or null when the actor leaves the store. */
   snapshots: Map<Address, string | null>;
   journal: string | undefined;
+  /** The journal entry as a link of the history, and where its branches began when that has changed. */
+  link: Link | undefined;
+  begins: readonly Begin[] | undefined;
   posts: Map<string, Message[]>;
   /** Inbox entries of several messages each, as JSON arrays. They go before `posts`: a cancel follows its assign. */
   bundles: Map<string, string[]>;
@@ -131,6 +136,8 @@ export function emptyCommit(now: number): Commit {
     now,
     snapshots: new Map(),
     journal: undefined,
+    link: undefined,
+    begins: undefined,
     posts: new Map(),
     bundles: new Map(),
     bundleEpoch: '0',

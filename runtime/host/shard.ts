@@ -196,12 +196,12 @@ export class Shard {
 
   /** One atomic call, sent again under the same sequence until it is answered: a repeat writes nothing (R5). */
   async #store(decided: Decided, sequence: number, entries: number): Promise<void> {
-    const { store, system, telemetry, committed } = this.#settings;
+    const { store, system, telemetry, committed, passage = '' } = this.#settings;
     const { lease } = this.#tenure;
     const sentAtMs = system.monotonicMs();
     for (;;) {
       try {
-        const outcome = await store.commit(lease, sequence, decided.commit);
+        const outcome = await store.commit(lease, sequence, decided.commit, passage);
         switch (outcome.outcome) {
           case 'committed':
             telemetry.committed(this.id, (system.monotonicMs() - sentAtMs) / 1000, entries, decided.records);
@@ -210,6 +210,8 @@ export class Shard {
             return;
           case 'stale':
             throw new LeaseLost(this.id, `epoch ${outcome.epoch} has it, this process had ${lease.epoch}`);
+          case 'gated':
+            throw new LeaseLost(this.id, `the gate of the site is not open: ${outcome.why}`);
           case 'gap':
             throw new Error(`commit ${sequence} came where ${outcome.expected} was expected`);
           case 'damaged':

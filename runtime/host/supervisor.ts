@@ -18,7 +18,8 @@ export type Attached = Service & { kick?: (commit: Commit) => void };
 export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
   store: ShardStore;
   membership: Membership;
-  shards: number;
+  /** The shards that processes spread among them. */
+  shards: readonly number[];
   /** Name of this process start; never used again by another. */
   owner: string;
   /** Services that run for a shard while it is held, such as its projector. */
@@ -131,13 +132,11 @@ export class Supervisor implements Service {
   async #balance(): Promise<void> {
     const { membership, owner, shards } = this.#settings;
     const members = await membership.join(owner, this.#memberTtlMs);
-    const share = Math.ceil(shards / Math.max(1, members.length));
+    const share = Math.ceil(shards.length / Math.max(1, members.length));
     for (const shard of [...this.#held.keys()].slice(share)) this.#leave(shard);
     // Everybody starts elsewhere, so that processes which start together do not ask for the same shards.
-    const first = hash32(owner) % shards;
-    const free = Array.from({ length: shards }, (_, offset) => (first + offset) % shards).filter(
-      (shard) => !this.#held.has(shard),
-    );
+    const first = hash32(owner) % shards.length;
+    const free = [...shards.slice(first), ...shards.slice(0, first)].filter((shard) => !this.#held.has(shard));
     let away: Error | undefined;
     while (free.length > 0 && this.#held.size < share && away === undefined) {
       const asked = free.splice(0, share - this.#held.size);

@@ -14,7 +14,7 @@ import type { ShardSettings } from './shardsettings.ts';
 /** Takes over what stands in the store: mailboxes, what the relay counted, the index of every actor, the residents. */
 export async function openWorld(settings: ShardSettings, lease: Lease): Promise<{ world: World; mailboxes: string[] }> {
   const { store, registry, application, system, telemetry, siteEpoch } = settings;
-  const { mailboxes, relayed, sent } = await store.open(lease);
+  const { mailboxes, relayed, sent, head, begins } = await store.open(lease);
   const world: World = {
     shard: lease.shard,
     registry,
@@ -27,6 +27,8 @@ export async function openWorld(settings: ShardSettings, lease: Lease): Promise<
     census: new Map(),
     alarms: new Alarms(),
     siteEpoch,
+    head,
+    begins,
     mint: () => system.token(),
     telemetry,
   };

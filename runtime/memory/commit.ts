@@ -1,6 +1,7 @@
 /** Makes one commit true in a `MemoryWorld`, in the order of the Redis adapter. */
 import { limits } from '../../config/limits.ts';
 import type { Commit } from '../ports.ts';
+import { cursorOf, linkField } from '../protocol/chain.ts';
 import type { Position } from '../protocol/journal.ts';
 import { agentGroup, runtimeGroup } from '../protocol/keys.ts';
 import type { MemoryWorld } from './world.ts';
@@ -30,7 +31,13 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
   const inboxes = new Set([...commit.posts.keys()].map((mailbox) => world.space.inbox(shard, mailbox)));
   // A message for a mailbox that was closed is for nobody.
   for (const [key, fields] of appends) if (!inboxes.has(key) || world.find(key)) world.append(key, fields);
-  const journal = commit.journal === undefined ? undefined : world.append(keys.journal, ['entry', commit.journal]);
+  let journal: Position | undefined;
+  if (commit.journal !== undefined) {
+    const link = commit.link ? ['link', linkField(commit.link)] : [];
+    journal = world.append(keys.journal, ['entry', commit.journal, ...link]);
+    if (commit.link) record.standing.head = cursorOf(commit.link);
+    if (commit.begins) record.standing.begins = commit.begins;
+  }
   for (const [key, fields] of replies) {
     world.append(key, fields);
     const stream = world.stream(key);

@@ -1,6 +1,6 @@
 /** The durable state of shards in a `MemoryWorld`: what the Redis adapter does, without a server. */
 import { limits } from '../../config/limits.ts';
-import type { Taken } from '../core/taken.ts';
+import { closedGate, pass } from '../core/merge/gate.ts';
 import type {
   Commit,
   CommitOutcome,
@@ -8,16 +8,19 @@ import type {
   Lease,
   LeaseOutcome,
   OutboundEntry,
+  Passage,
   SetAside,
+  ShardOpening,
   ShardStore,
 } from '../ports.ts';
+import { origin } from '../protocol/chain.ts';
 import type { Address } from '../protocol/ids.ts';
 import { comparePositions, positionStart, type Position } from '../protocol/journal.ts';
 import { agentGroup, runtimeGroup } from '../protocol/keys.ts';
 import { appendCommit } from './commit.ts';
 import { outboundOf, setAsideOf } from './fields.ts';
 import type { Stream } from './stream.ts';
-import type { MemoryWorld } from './world.ts';
+import type { MemoryWorld, Standing } from './world.ts';
 
 export interface MemoryShardStoreOptions {
   world: MemoryWorld;
@@ -58,10 +61,16 @@ export class MemoryShardStore implements ShardStore {
     return Promise.resolve();
   }
 
-  open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Taken>; sent: Map<number, number> }> {
-    const { mailboxes, relayed, sent } = this.#world.shard(lease.shard);
+  open(lease: Lease): Promise<ShardOpening> {
+    const { mailboxes, relayed, sent, standing } = this.#world.shard(lease.shard);
     this.#repair(lease.shard, [...mailboxes]);
-    return Promise.resolve({ mailboxes: [...mailboxes], relayed: new Map(relayed), sent: new Map(sent) });
+    return Promise.resolve({
+      mailboxes: [...mailboxes],
+      relayed: new Map(relayed),
+      sent: new Map(sent),
+      head: standing.head ?? origin(standing.incarnation),
+      begins: standing.begins,
+    });
   }
 
   async read(lease: Lease, mailboxes: readonly string[], count: number, blockMs: number): Promise<Entry[]> {
@@ -109,16 +118,27 @@ export class MemoryShardStore implements ShardStore {
   }
 
   /** Nothing here waits or fails half-way, so a commit is made true whole (R1), once, and by the present owner only (R5). */
-  commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome> {
+  commit(lease: Lease, sequence: number, commit: Commit, passage: Passage = ''): Promise<CommitOutcome> {
     const record = this.#world.shard(lease.shard);
     const held = record.lease;
     if (held?.epoch !== lease.epoch) return Promise.resolve({ outcome: 'stale', epoch: held?.epoch ?? 0 });
     if (sequence === held.sequence)
       return Promise.resolve({ outcome: 'committed', repeated: true, journal: held.journal });
     if (sequence !== held.sequence + 1) return Promise.resolve({ outcome: 'gap', expected: held.sequence + 1 });
+    const why = this.#barrier(record.standing, passage);
+    if (why !== undefined) return Promise.resolve({ outcome: 'gated', why });
     const journal = appendCommit(this.#world, lease.shard, commit);
     record.lease = { ...held, sequence, journal };
     return Promise.resolve({ outcome: 'committed', repeated: false, journal });
+  }
+
+  #barrier(standing: Standing, passage: Passage): string | undefined {
+    const { gate } = standing;
+    if (passage === '') return gate ? 'pair' : undefined;
+    if (passage === 'mirror') return !gate ? 'no-gate' : gate.openUntilMs > 0 ? 'open' : undefined;
+    const passed = pass(gate ?? closedGate, Number(passage), this.#world.system.now());
+    if (gate) standing.gate = passed.gate;
+    return passed.passed ? undefined : passed.why;
   }
 
   outbound(shard: number, count: number): Promise<OutboundEntry[]> {

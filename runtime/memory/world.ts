@@ -2,7 +2,10 @@
  * What a Redis holds for a site, in the memory of one process. Several stores, gateways and readers on one world behave
  * like several processes on one server: whoever is late finds another epoch, whoever waits is woken by what is appended.
  */
+import type { Begin } from '../core/merge/course.ts';
+import type { Gate } from '../core/merge/gate.ts';
 import type { System } from '../ports.ts';
+import type { Cursor } from '../protocol/chain.ts';
 import type { Address } from '../protocol/ids.ts';
 import type { Position } from '../protocol/journal.ts';
 import { keyspace, type Keyspace } from '../protocol/keys.ts';
@@ -17,9 +20,19 @@ export interface LeaseRecord {
   journal: Position | undefined;
 }
 
+/** The rest of what Redis keeps beside the lease of a shard. */
+export interface Standing {
+  incarnation: string;
+  head: Cursor | undefined;
+  begins: readonly Begin[];
+  /** At a site of a pair. */
+  gate: Gate | undefined;
+}
+
 /** Everything of one shard that is no stream. */
 export interface ShardRecord {
   lease: LeaseRecord | undefined;
+  readonly standing: Standing;
   readonly snapshots: Map<Address, string>;
   readonly relayed: Map<number, string>;
   readonly sent: Map<number, number>;
@@ -52,6 +65,7 @@ export class MemoryWorld {
     if (!record) {
       record = {
         lease: undefined,
+        standing: { incarnation: '', head: undefined, begins: [], gate: undefined },
         snapshots: new Map(),
         relayed: new Map(),
         sent: new Map(),

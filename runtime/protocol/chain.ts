@@ -45,6 +45,28 @@ function hashOf(head: Pick<Cursor, 'incarnation' | 'sequence' | 'hash'>, epoch: 
   return createHash('sha256').update(place).update(text).digest('base64url').slice(0, 22);
 }
 
+/** The link as the field `link` of a journal entry, whose text stands in the field `entry`. */
+export function linkField({ epoch, sequence, hash, previous }: Link): string {
+  return `${epoch} ${sequence} ${hash} ${previous}`;
+}
+
+/** Undefined for what is no such field. */
+export function linkOf(incarnation: string, field: string | undefined, text: string): Link | undefined {
+  const [epoch, sequence, hash, previous = ''] = (field ?? '').split(' ');
+  if (!hash || !Number.isInteger(Number(epoch)) || !Number.isInteger(Number(sequence))) return undefined;
+  return { incarnation, epoch: Number(epoch), sequence: Number(sequence), hash, previous, text };
+}
+
+/** A place in a history as text, without its incarnation. */
+export function headField({ epoch, sequence, hash }: Cursor): string {
+  return `${epoch} ${sequence} ${hash}`;
+}
+
+export function headOf(incarnation: string, field: string | null | undefined): Cursor {
+  const [epoch, sequence, hash] = (field ?? '').split(' ');
+  return hash ? { incarnation, epoch: Number(epoch), sequence: Number(sequence), hash } : origin(incarnation);
+}
+
 export interface Greeting {
   /** Name of the deployment: both sites of a pair have the same. */
   readonly deployment: string;

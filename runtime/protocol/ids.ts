@@ -70,6 +70,11 @@ export function shardOfLane(type: string, lane: number, shards: number): number 
   return hash32(`${type}#${lane}`) % shards;
 }
 
+/** The data shards of a site: 0 to one below their number. */
+export function dataShards(count: number): number[] {
+  return Array.from({ length: count }, (_, shard) => shard);
+}
+
 const crockford = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /**

@@ -3,7 +3,10 @@
  * together on a single Redis and on a Redis Cluster alike.
  */
 export interface ShardKeys {
-  /** Hash: owner, epoch, expiry, last committed sequence and its outcome, incarnation. */
+  /**
+   * Hash: owner, epoch, expiry, last committed sequence and its outcome, incarnation; the last link of the journal (head,
+   * begins); at a site of a pair the gate (gate_epoch, gate_until, gate_seen) and where a mirror stands (cursor, copying).
+   */
   lease: string;
   /** Hash: address -> snapshot JSON. */
   snapshots: string;
@@ -23,6 +26,10 @@ export interface ShardKeys {
   mailboxes: string;
   /** Hash: reader of the journal -> last entry it has stored. */
   readers: string;
+  /** Hash of a standby: `<to> <id>` -> envelope that the active site has put off. */
+  deferred: string;
+  /** Stream: what this site wrote in a branch that lost, for the active site to take up. */
+  lost: string;
 }
 
 export interface Keyspace {
@@ -65,6 +72,8 @@ export function keyspace(prefix = ''): Keyspace {
           setAside: key(shard, 'set-aside'),
           mailboxes: key(shard, 'mailboxes'),
           readers: key(shard, 'readers'),
+          deferred: key(shard, 'deferred'),
+          lost: key(shard, 'lost'),
         };
         shards.set(shard, keys);
       }

@@ -1,6 +1,7 @@
 /** A commit as the arguments of the commit function: keys it touches, and operations on them. */
 import { limits } from '../../config/limits.ts';
-import type { Commit } from '../ports.ts';
+import type { Commit, Passage } from '../ports.ts';
+import { headField, linkField } from '../protocol/chain.ts';
 import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
 
 /** Arguments of one operation: Lua's unpack has a stack limit, so long lists are cut. Even, for field-value pairs. */
@@ -18,6 +19,7 @@ class CommitEncoder {
 
   constructor(leaseKey: string) {
     this.keys = [leaseKey];
+    this.#places.set(leaseKey, 1);
   }
 
   place(key: string): number {
@@ -63,6 +65,7 @@ export function encodeCommit(
   epoch: number,
   sequence: number,
   commit: Commit,
+  passage: Passage,
 ): { keys: string[]; args: (string | number)[] } {
   const keys = space.shard(shard);
   const encoder = new CommitEncoder(keys.lease);
@@ -124,7 +127,12 @@ export function encodeCommit(
 
   let journal = 0;
   if (commit.journal !== undefined) {
-    encoder.add('append', keys.journal, ['entry', encoder.text(commit.journal)]);
+    // Texts stand in the order in which they are named.
+    const fields = ['entry', encoder.text(commit.journal)];
+    if (commit.link) fields.push('link', encoder.text(linkField(commit.link)));
+    encoder.add('append', keys.journal, fields);
+    if (commit.link) encoder.add('hset', keys.lease, ['head', headField(commit.link)]);
+    if (commit.begins) encoder.add('hset', keys.lease, ['begins', JSON.stringify(commit.begins)]);
     journal = encoder.place(keys.journal);
   }
   for (const { recipient, request, outcomes } of commit.replies)
@@ -147,5 +155,5 @@ export function encodeCommit(
     encoder.add('del', space.outbox(shard, mailbox), []);
     encoder.add('srem', keys.mailboxes, [mailbox]);
   }
-  return { keys: encoder.keys, args: [epoch, sequence, journal, ...encoder.arguments()] };
+  return { keys: encoder.keys, args: [epoch, sequence, journal, passage, ...encoder.arguments()] };
 }

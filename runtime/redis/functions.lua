@@ -109,14 +109,78 @@ local operations = {
   del = { nil, function(key) redis.call('UNLINK', key) end },
 }
 
+-- What a commit must pass at a site of a pair; nil where it passes. A gate that is found too late or too early is closed: it
+-- opens again for the next epoch only, or when whoever holds the site opens it. A passed gate remembers the time.
+local function barrier(lease, passage, epoch, until_ms, seen)
+  if passage == '' then
+    return epoch and 'pair' or nil
+  end
+  local open = epoch and until_ms ~= '0'
+  if passage == 'mirror' then
+    if not epoch then
+      return 'no-gate'
+    end
+    return open and 'open' or nil
+  end
+  if not open then
+    return 'closed'
+  end
+  if epoch ~= passage then
+    return 'other-epoch'
+  end
+  local now = now_ms()
+  local why = now < tonumber(seen) and 'clock-went-back' or now >= tonumber(until_ms) and 'past-time' or nil
+  if why then
+    redis.call('HSET', lease, 'gate_until', 0)
+  else
+    redis.call('HSET', lease, 'gate_seen', now)
+  end
+  return why
+end
+
+-- gate: opens, prolongs or closes the gate of a shard.
+-- KEYS lease                    ARGV site epoch, time that it is open in ms (0: close; -1: make it, closed, where there is none)
+-- Returns {'opened', until in ms} | {'closed'} | {'refused', why, epoch of the gate}
+-- Writes the gate; a step back of the clock under one epoch closes it.
+local function gate(keys, args)
+  local held = redis.call('HMGET', keys[1], 'gate_epoch', 'gate_until', 'gate_seen')
+  local epoch = tonumber(held[1] or '0')
+  local wanted = tonumber(args[1])
+  local for_ms = tonumber(args[2])
+  if for_ms == -1 then
+    redis.call('HSET', keys[1], 'gate_epoch', epoch, 'gate_until', 0, 'gate_seen', held[3] or 0)
+    return { 'closed' }
+  end
+  if for_ms == 0 then
+    if held[1] and wanted >= epoch then
+      redis.call('HSET', keys[1], 'gate_until', 0)
+    end
+    return { 'closed' }
+  end
+  if wanted < epoch then
+    return { 'refused', 'other-epoch', epoch }
+  end
+  local now = now_ms()
+  if wanted == epoch and now < tonumber(held[3] or '0') then
+    redis.call('HSET', keys[1], 'gate_until', 0)
+    return { 'refused', 'clock-went-back', epoch }
+  end
+  if redis.call('HEXISTS', keys[1], 'copying') == 1 then
+    return { 'refused', 'copying', epoch }
+  end
+  redis.call('HSET', keys[1], 'gate_epoch', wanted, 'gate_until', now + for_ms, 'gate_seen', now)
+  return { 'opened', now + for_ms }
+end
+
 -- commit: makes one batch true, all of it or nothing, once (R1, R5).
 -- KEYS lease, then every key that an operation names by its place
--- ARGV epoch, sequence, place of the journal in KEYS (0: no record), operations, then the long texts in order
+-- ARGV epoch, sequence, place of the journal in KEYS (0: no record), passage, operations, then the long texts in order
+--      passage: empty at a site on its own, the site epoch at the active one of a pair, "mirror" at the standby
 --      operations: a JSON array, in it per operation: name, place of key, count of arguments, arguments (a long text as 0)
 -- Returns {'committed', journal id} | {'repeated', journal id} | {'stale', epoch} | {'gap', expected sequence} |
---         {'damaged', what, key if it is about one}; only 'committed' writes.
+--         {'gated', why} | {'damaged', what, key if it is about one}; only 'committed' writes, but for the time at the gate.
 local function commit(keys, argv)
-  local held = redis.call('HMGET', keys[1], 'epoch', 'sequence', 'journal')
+  local held = redis.call('HMGET', keys[1], 'epoch', 'sequence', 'journal', 'gate_epoch', 'gate_until', 'gate_seen')
   if held[1] ~= argv[1] then
     return { 'stale', held[1] or '0' }
   end
@@ -128,10 +192,14 @@ local function commit(keys, argv)
   if sequence ~= last + 1 then
     return { 'gap', last + 1 }
   end
-  local args = cjson.decode(argv[4])
+  local why = barrier(keys[1], argv[4], held[4], held[5], held[6])
+  if why then
+    return { 'gated', why }
+  end
+  local args = cjson.decode(argv[5])
   local count = #args
   local at = 1
-  local taken = 4
+  local taken = 5
   local checked = {}
   while at <= count do
     local operation = operations[args[at]]
@@ -179,4 +247,5 @@ redis.register_function{ function_name = 'orchestrator_acquire_@VERSION@', callb
 redis.register_function{ function_name = 'orchestrator_renew_@VERSION@', callback = renew, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'orchestrator_release_@VERSION@', callback = release, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'orchestrator_groups_@VERSION@', callback = groups, flags = { 'allow-oom' } }
+redis.register_function{ function_name = 'orchestrator_gate_@VERSION@', callback = gate, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'orchestrator_commit_@VERSION@', callback = commit, flags = { 'allow-oom' } }

@@ -8,7 +8,7 @@ const source = readFileSync(new URL('./functions.lua', import.meta.url), 'utf8')
 const version = createHash('sha256').update(source).digest('hex').slice(0, 10);
 const library = `#!lua name=orchestrator_${version}\n${source.replaceAll('@VERSION@', version)}`;
 
-export type FunctionName = 'acquire' | 'renew' | 'release' | 'groups' | 'commit';
+export type FunctionName = 'acquire' | 'renew' | 'release' | 'groups' | 'gate' | 'commit';
 
 export function functionName(name: FunctionName): string {
   return `orchestrator_${name}_${version}`;

@@ -1,6 +1,5 @@
 /** The durable state of shards on Redis: `ShardStore` over streams, hashes and the functions library. */
 import { limits } from '../../config/limits.ts';
-import type { Taken } from '../core/taken.ts';
 import type {
   Commit,
   CommitOutcome,
@@ -10,9 +9,13 @@ import type {
   Log,
   OutboundEntry,
   SetAside,
+  Passage,
+  ShardOpening,
   ShardStore,
   System,
 } from '../ports.ts';
+import type { Begin } from '../core/merge/course.ts';
+import { headOf } from '../protocol/chain.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Address } from '../protocol/ids.ts';
 import { comparePositions, positionStart, type Position } from '../protocol/journal.ts';
@@ -102,16 +105,23 @@ export class RedisShardStore implements ShardStore {
     await this.#shared.run((client) => client.fcall(functionName('release'), 1, key, lease.owner, lease.epoch));
   }
 
-  async open(lease: Lease): Promise<{ mailboxes: string[]; relayed: Map<number, Taken>; sent: Map<number, number> }> {
+  async open(lease: Lease): Promise<ShardOpening> {
     const keys = this.#space.shard(lease.shard);
-    const [mailboxes, relayed, sent] = await this.#shared.run((client) =>
-      Promise.all([client.smembers(keys.mailboxes), client.hgetall(keys.relayed), client.hgetall(keys.sent)]),
+    const [mailboxes, relayed, sent, [incarnation, head, begins]] = await this.#shared.run((client) =>
+      Promise.all([
+        client.smembers(keys.mailboxes),
+        client.hgetall(keys.relayed),
+        client.hgetall(keys.sent),
+        client.hmget(keys.lease, 'incarnation', 'head', 'begins') as Promise<(string | null | undefined)[]>,
+      ]),
     );
     await this.#repair(lease.shard, mailboxes);
     return {
       mailboxes,
       relayed: new Map(Object.entries(relayed).map(([source, taken]) => [Number(source), taken])),
       sent: new Map(Object.entries(sent).map(([target, number]) => [Number(target), Number(number)])),
+      head: headOf(incarnation ?? '', head),
+      begins: JSON.parse(begins ?? '[]') as Begin[],
     };
   }
 
@@ -194,8 +204,8 @@ export class RedisShardStore implements ShardStore {
     return found;
   }
 
-  async commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome> {
-    const { keys, args } = encodeCommit(this.#space, lease.shard, lease.epoch, sequence, commit);
+  async commit(lease: Lease, sequence: number, commit: Commit, passage: Passage = ''): Promise<CommitOutcome> {
+    const { keys, args } = encodeCommit(this.#space, lease.shard, lease.epoch, sequence, commit, passage);
     const [outcome, detail, key] = (await this.#shared.run((client) =>
       client.fcall(functionName('commit'), keys.length, ...keys, ...args),
     )) as [string, string | number, string | undefined];
@@ -205,6 +215,8 @@ export class RedisShardStore implements ShardStore {
         return { outcome: 'committed', repeated: outcome === 'repeated', journal: String(detail) || undefined };
       case 'stale':
         return { outcome: 'stale', epoch: Number(detail) };
+      case 'gated':
+        return { outcome: 'gated', why: String(detail) };
       case 'gap':
         return { outcome: 'gap', expected: Number(detail) };
       default:

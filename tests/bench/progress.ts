@@ -1,5 +1,5 @@
 /** The store of the bench: it counts what is done. A task counts when the commit that completed it is stored. */
-import type { Commit, CommitOutcome, Lease } from '../../runtime/ports.ts';
+import type { Commit, CommitOutcome, Lease, Passage } from '../../runtime/ports.ts';
 import { RedisShardStore } from '../../runtime/redis/shardstore.ts';
 
 const done = '"state":"succeeded"';
@@ -8,8 +8,8 @@ export class CountingStore extends RedisShardStore {
   #count = 0;
   #waiting: { total: number; resolve: () => void } | undefined;
 
-  override async commit(lease: Lease, sequence: number, commit: Commit): Promise<CommitOutcome> {
-    const outcome = await super.commit(lease, sequence, commit);
+  override async commit(lease: Lease, sequence: number, commit: Commit, passage?: Passage): Promise<CommitOutcome> {
+    const outcome = await super.commit(lease, sequence, commit, passage);
     const text = commit.journal ?? '';
     for (let at = text.indexOf(done); at !== -1; at = text.indexOf(done, at + done.length)) this.#count++;
     const { total = Infinity, resolve } = this.#waiting ?? {};

@@ -1,6 +1,7 @@
 /** One adapter under test: its ports on a place of its own, and a second way to look into that place. */
 import type {
   CommandGateway,
+  GateKeeper,
   JournalReader,
   Membership,
   ReplyReader,
@@ -23,6 +24,9 @@ export interface Bed {
   gateway: CommandGateway & ReplyReader;
   journals: JournalReader;
   membership: Membership;
+  gates: GateKeeper;
+  /** Lets the gate of a shard have seen a time that is so many milliseconds ahead. */
+  sawAhead(shard: number, byMs: number): Promise<void>;
   /** Another store on the same place, as a janitor with these readers and this clock has it. */
   janitor(journalReaders: readonly string[], system: System): ShardStore;
   append(key: string, fields: readonly string[]): Promise<Position>;

@@ -1,5 +1,6 @@
 /** The memory adapter as a bed. */
 import { createSystem } from '../../runtime/host/system.ts';
+import { MemoryGates } from '../../runtime/memory/gates.ts';
 import { MemoryGateway } from '../../runtime/memory/gateway.ts';
 import { MemoryJournalReader } from '../../runtime/memory/journal.ts';
 import { MemoryMembership } from '../../runtime/memory/membership.ts';
@@ -23,6 +24,11 @@ export async function memoryBed(): Promise<Bed> {
     gateway: new MemoryGateway(world),
     journals: new MemoryJournalReader(world),
     membership: new MemoryMembership(world),
+    gates: new MemoryGates(world),
+    sawAhead: async (shard, byMs) => {
+      const { standing } = world.shard(shard);
+      standing.gate = { ...standing.gate!, lastSeenMs: world.system.now() + byMs };
+    },
     janitor: (journalReaders, janitorClock) => {
       clock = janitorClock;
       return new MemoryShardStore({ world, journalReaders });

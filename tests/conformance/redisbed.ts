@@ -4,6 +4,8 @@ import { createSystem } from '../../runtime/host/system.ts';
 import type { Log } from '../../runtime/ports.ts';
 import { agentGroup, keyspace } from '../../runtime/protocol/keys.ts';
 import { openClient, serversOf, type Client } from '../../runtime/redis/client.ts';
+import { Connection } from '../../runtime/redis/connection.ts';
+import { RedisGates } from '../../runtime/redis/gates.ts';
 import { RedisGateway } from '../../runtime/redis/gateway.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisMembership } from '../../runtime/redis/membership.ts';
@@ -32,7 +34,8 @@ export async function redisBed(cluster?: readonly string[]): Promise<RedisBed> {
   const gateway = new RedisGateway(common);
   const journals = new RedisJournalReader(common);
   const membership = new RedisMembership(common);
-  const opened: { close(): void }[] = [store, gateway, journals, membership];
+  const connection = new Connection(common.redis, system, common.log);
+  const opened: { close(): void }[] = [store, gateway, journals, membership, connection];
   // The gateway refuses at once while there is no link; give it one first.
   while ((await gateway.snapshot('task/t-0-none').catch(() => 'not yet')) !== undefined) await system.sleep(5);
   return {
@@ -45,6 +48,9 @@ export async function redisBed(cluster?: readonly string[]): Promise<RedisBed> {
     gateway,
     journals,
     membership,
+    gates: new RedisGates(space, connection),
+    sawAhead: async (shard, byMs) =>
+      void (await redis.hset(space.shard(shard).lease, 'gate_seen', system.now() + byMs)),
     janitor: (journalReaders, clock) => {
       const janitor = new RedisShardStore({ ...common, system: clock, journalReaders });
       opened.push(janitor);

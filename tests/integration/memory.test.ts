@@ -16,7 +16,7 @@ import { MemoryProjectionStore } from '../../runtime/memory/projection.ts';
 import { MemoryReadModel } from '../../runtime/memory/readmodel.ts';
 import { MemoryShardStore } from '../../runtime/memory/shardstore.ts';
 import { MemoryWorld } from '../../runtime/memory/world.ts';
-import { parseAddress, type Address } from '../../runtime/protocol/ids.ts';
+import { dataShards, parseAddress, type Address } from '../../runtime/protocol/ids.ts';
 import { agentGroup } from '../../runtime/protocol/keys.ts';
 import { viewOfStored } from '../../runtime/protocol/snapshot.ts';
 import { laneShard, MemoryLog, silentTelemetry } from '../support/site.ts';
@@ -53,7 +53,7 @@ async function start(owner: string): Promise<Supervisor> {
     telemetry: silentTelemetry,
     log,
     siteEpoch: 11,
-    shards,
+    shards: dataShards(shards),
     owner,
     attach: (each) => [new Projector({ shard: each, journals, store: projection, system, log })],
     balanceEveryMs: 50,

@@ -5,6 +5,7 @@ import { decide, type Decided, type World } from '../../runtime/core/batch.ts';
 import type { Entry } from '../../runtime/core/decision.ts';
 import { Alarms } from '../../runtime/core/alarms.ts';
 import { intake } from '../../runtime/core/intake.ts';
+import { origin } from '../../runtime/protocol/chain.ts';
 import type { Command } from '../../runtime/protocol/envelope.ts';
 import type { JournalEntry, JournalRecord } from '../../runtime/protocol/journal.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
@@ -37,6 +38,8 @@ export function createBench(definitions: readonly Definition[] = [], shard = 0):
     census: new Map(),
     alarms: new Alarms(),
     siteEpoch: 11,
+    head: origin('i1'),
+    begins: [],
     mint: () => `token-${++minted}`,
     telemetry: silentTelemetry,
   };

@@ -11,6 +11,7 @@ import type { Log } from '../../runtime/ports.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
 import { RedisMembership } from '../../runtime/redis/membership.ts';
 import { RedisShardStore } from '../../runtime/redis/shardstore.ts';
+import { dataShards } from '../../runtime/protocol/ids.ts';
 
 export interface RuntimeProcessSettings {
   url: string;
@@ -63,7 +64,7 @@ const supervisor = new Supervisor({
   },
   log,
   siteEpoch: 1,
-  shards: settings.shards,
+  shards: dataShards(settings.shards),
   owner: settings.owner,
   attach: () => [],
   leaseTtlMs: settings.leaseTtlMs,

@@ -9,7 +9,7 @@ import { Supervisor, type SupervisorSettings } from '../../runtime/host/supervis
 import { createSystem } from '../../runtime/host/system.ts';
 import type { Log, Telemetry } from '../../runtime/ports.ts';
 import type { Command } from '../../runtime/protocol/envelope.ts';
-import { parseAddress, shardOfLane, type Address } from '../../runtime/protocol/ids.ts';
+import { dataShards, parseAddress, shardOfLane, type Address } from '../../runtime/protocol/ids.ts';
 import { keyspace, type Keyspace } from '../../runtime/protocol/keys.ts';
 import { RedisGateway } from '../../runtime/redis/gateway.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
@@ -84,7 +84,7 @@ export async function startSite({ url, shards = 2, prefix, definitions = [], set
     telemetry: silentTelemetry,
     log,
     siteEpoch: 11,
-    shards,
+    shards: dataShards(shards),
     owner: `test-${system.ulid()}`,
     attach: () => [],
     ...settings,

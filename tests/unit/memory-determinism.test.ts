@@ -9,6 +9,7 @@ import type { System } from '../../runtime/ports.ts';
 import { agentGroup } from '../../runtime/protocol/keys.ts';
 import { Chance } from '../support/chance.ts';
 import { laneShard, MemoryLog, silentTelemetry } from '../support/site.ts';
+import { dataShards } from '../../runtime/protocol/ids.ts';
 
 interface Sleeper {
   dueMs: number;
@@ -93,7 +94,7 @@ async function minute(seed: number): Promise<Map<string, string>> {
     telemetry: silentTelemetry,
     log,
     siteEpoch: 11,
-    shards,
+    shards: dataShards(shards),
     owner: 'one',
     attach: () => [],
   });

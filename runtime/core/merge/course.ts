@@ -2,6 +2,7 @@
  * What a standby does about one shard, from where it stands and where the other site stands. Pure, so that the simulator and
  * the mirror take the same course.
  */
+import { limits } from '../../../config/limits.ts';
 import type { Cursor } from '../../protocol/chain.ts';
 
 /** Where a branch began: its first link, and the hash of the one before, of a lower epoch. */
@@ -76,5 +77,5 @@ export function begun(
 ): readonly Begin[] {
   return next.epoch === head.epoch
     ? begins
-    : [...begins, { epoch: next.epoch, sequence: next.sequence, previous: head.hash }];
+    : [...begins.slice(1 - limits.branchesKept), { epoch: next.epoch, sequence: next.sequence, previous: head.hash }];
 }
