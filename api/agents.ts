@@ -57,11 +57,11 @@ export function agentRoutes(context: ApiContext): Router {
         remedy: 'retire one, or raise [orchestrator] max_agents',
         state: view.state,
       });
-    const redisUrl = await accountOf(context, id, shard, view);
+    const withAccount = await accountOf(context, id, shard, view);
     response
       .status(201)
       .location(`/api/v1/agents/${id}`)
-      .json(registrationOf(context, id, shard, view, redisUrl));
+      .json(registrationOf(context, id, shard, view, withAccount));
   });
 
   router.get('/', allow('read'), async (request, response) => {
@@ -145,12 +145,17 @@ async function admitted(context: ApiContext, shard: number, register: Command, i
 }
 
 /**
- * The address of Redis for this agent: with a user of its own, which the owner of the shard makes after the commit.
+ * Makes addresses of Redis those of this agent: with a user of its own, which the owner of the shard makes after the commit.
  * @throws Problem 503 when it does not stand in time: asking again is safe
  */
-async function accountOf(context: ApiContext, id: string, shard: number, view: ActorView): Promise<string> {
+async function accountOf(
+  context: ApiContext,
+  id: string,
+  shard: number,
+  view: ActorView,
+): Promise<(address: string) => string> {
   const { users, site, system } = context;
-  if (!users) return site.agentRedisUrl;
+  if (!users) return (address) => address;
   const grant = grantOf(view, system.now());
   if (grant === undefined) throw notInTime('the agent went while it was registered');
   const end = system.monotonicMs() + limits.replyWaitMs;
@@ -158,15 +163,23 @@ async function accountOf(context: ApiContext, id: string, shard: number, view: A
     if (system.monotonicMs() > end) throw notInTime('its account with Redis was not made in time');
     await system.sleep(limits.accountPollMs);
   }
-  return addressFor(site.agentRedisUrl, userOf(site.keyPrefix, id), passwordFor(site.agentSecret, 'redis', id, grant));
+  const password = passwordFor(site.agentSecret, 'redis', id, grant);
+  return (address) => addressFor(address, userOf(site.keyPrefix, id), password);
 }
 
 function notInTime(detail: string): Problem {
   return new Problem('unavailable', detail, { remedy: 'register again under the same id', retryAfterSeconds: 1 });
 }
 
-function registrationOf(context: ApiContext, id: string, shard: number, view: ActorView, redisUrl: string): object {
-  const keys = keyspace(context.site.keyPrefix);
+function registrationOf(
+  context: ApiContext,
+  id: string,
+  shard: number,
+  view: ActorView,
+  withAccount: (address: string) => string,
+): object {
+  const { keyPrefix, agentRedisUrl, agentRedisNodes } = context.site;
+  const keys = keyspace(keyPrefix);
   const self = `/api/v1/agents/${id}`;
   return {
     id,
@@ -176,7 +189,8 @@ function registrationOf(context: ApiContext, id: string, shard: number, view: Ac
     slots: view.context['slots'],
     heartbeat_interval_ms: heartbeatIntervalMs,
     redis: {
-      url: redisUrl,
+      url: withAccount(agentRedisUrl),
+      ...(agentRedisNodes && { nodes: agentRedisNodes.map(withAccount) }),
       group: agentGroup,
       inbox: keys.inbox(shard, id),
       outbox: keys.outbox(shard, id),

@@ -143,7 +143,10 @@ const registration = object({
   shard: integer,
   slots: integer,
   heartbeat_interval_ms: integer,
-  redis: object({ url: string, group: string, inbox: string, outbox: string }),
+  redis: object(
+    { url: string, nodes: { type: 'array', items: string }, group: string, inbox: string, outbox: string },
+    ['nodes'],
+  ),
   http: object({ token: string, inbox: string, acks: string, reports: string }),
   links: object({ self: string }),
 });

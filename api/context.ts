@@ -27,6 +27,8 @@ export interface SiteSettings {
   taskTimeoutMs: number;
   /** Address of Redis that agents are told. */
   agentRedisUrl: string;
+  /** Addresses of nodes that agents are told beside it, where it is a Redis Cluster. */
+  agentRedisNodes?: readonly string[];
   /** What the passwords of agents follow from. */
   agentSecret: string;
   keyPrefix: string;

@@ -212,6 +212,7 @@ export async function compose({
       maxAgents: config.orchestrator.max_agents,
       taskTimeoutMs: config.orchestrator.task_timeout * 1000,
       agentRedisUrl: config.redis.agent_url ?? servers.redisUrl,
+      ...(config.redis.cluster && { agentRedisNodes: config.redis.cluster }),
       agentSecret,
       keyPrefix: config.redis.prefix,
     };

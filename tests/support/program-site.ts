@@ -10,6 +10,8 @@ const secret = 'recovery-tests-only-recovery-tests-only';
 export interface ProgramSite {
   log: MemoryLog;
   running: Process;
+  /** Of an administrator. */
+  token: string;
   call(path: string, body?: unknown, headers?: Record<string, string>): Promise<Record<string, unknown>>;
   stop(): Promise<void>;
 }
@@ -28,7 +30,11 @@ export async function startProgram(config: Config): Promise<ProgramSite> {
   const log = new MemoryLog();
   const running = await compose({
     config,
-    servers: { redisUrl: config.redis.url!, postgresUrl: config.postgres.url!, stop: () => Promise.resolve() },
+    servers: {
+      redisUrl: (config.redis.url ?? config.redis.cluster?.[0])!,
+      postgresUrl: config.postgres.url!,
+      stop: () => Promise.resolve(),
+    },
     keys: secretKeys([secret]),
     agentSecret: secret,
     revokedFile: '/nonexistent/revoked',
@@ -40,6 +46,7 @@ export async function startProgram(config: Config): Promise<ProgramSite> {
   return {
     log,
     running,
+    token,
     call: async (path, body, headers = {}) => {
       const response = await fetch(`${running.apiUrl}/api/v1${path}`, {
         method: body === undefined ? 'GET' : 'POST',

@@ -13,6 +13,7 @@ import { silent, type AgentLog } from './log.ts';
 import type { Assignment, InboxMessage } from './message.ts';
 import { register, type Registration, type RegistrationRequest } from './registration.ts';
 import { openReporter, type Report, type Reporter } from './reporter.ts';
+import { Route } from './route.ts';
 
 export type { Handler, Progress, Task } from './attempts.ts';
 
@@ -103,9 +104,10 @@ export function createAgent(options: AgentOptions): Agent {
 
   function open(registration: Registration): Session {
     id = registration.id;
-    const redisUrl = options.redisUrl ?? registration.redisUrl;
+    const { redisUrl = registration.redisUrl } = options;
+    const route = (): Route => new Route(redisUrl, registration.redisNodes);
     const { outbox, inbox, group, generation, heartbeatIntervalMs } = registration;
-    const reporter = openReporter({ redisUrl, outbox, agent: registration.id, generation, log });
+    const reporter = openReporter({ route: route(), outbox, agent: registration.id, generation, log });
     const send = (report: Report) => reporter.send(report);
     const opened: Session = {
       registration,
@@ -117,7 +119,7 @@ export function createAgent(options: AgentOptions): Agent {
       draining: false,
     };
     const reader = {
-      ...{ redisUrl, inbox, group, consumer: registration.id, log },
+      ...{ route: route(), inbox, group, consumer: registration.id, log },
       receive: (message: InboxMessage) => receive(opened, message),
       lost: (reason: string) => renew(opened, reason),
     };

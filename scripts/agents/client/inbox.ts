@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { openConnection, pause, within } from './connection.ts';
 import { parseEntry, type InboxMessage } from './message.ts';
 import type { AgentLog } from './log.ts';
+import type { Route } from './route.ts';
 
 const blockMs = 1_000;
 /** Beyond BLOCK: a link that is half open keeps a blocking read for ever, and looks healthy. */
@@ -13,7 +14,7 @@ const entriesPerRead = 100;
 type ReadReply = [stream: string, entries: [id: string, fields: string[] | null][]][] | null;
 
 export interface InboxOptions {
-  redisUrl: string;
+  route: Route;
   inbox: string;
   group: string;
   consumer: string;
@@ -32,7 +33,7 @@ export async function readInbox(options: InboxOptions, signal: AbortSignal): Pro
   while (!signal.aborted) {
     // A connection that Redis refuses fails as "closed"; why, only its event says.
     let event: Error | undefined;
-    const connection = openConnection(options.redisUrl, 'agent-inbox', (error) => {
+    const connection = openConnection(options.route.url, 'agent-inbox', (error) => {
       event = error;
       options.log.debug({ error: error.message }, 'inbox connection');
     });
@@ -44,6 +45,7 @@ export async function readInbox(options: InboxOptions, signal: AbortSignal): Pro
     } catch (error) {
       if (!signal.aborted) {
         const reason = reasonOf(error, event);
+        options.route.failed(reason);
         options.log.warn({ reason }, 'the inbox cannot be read; the connection is replaced');
         if (/^(?:NOGROUP|NOPERM|WRONGPASS|NOAUTH|WRONGTYPE)/u.test(reason)) options.lost(reason);
         await pause(reconnectAfterMs, signal);

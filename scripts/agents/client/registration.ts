@@ -14,6 +14,8 @@ export interface Registration {
   id: string;
   generation: number;
   redisUrl: string;
+  /** Addresses of nodes, where it is a Redis Cluster. */
+  redisNodes: readonly string[];
   inbox: string;
   group: string;
   outbox: string;
@@ -58,7 +60,7 @@ function readAnswer(body: unknown): RegistrationOutcome {
   const answer = isRecord(body) ? body : {};
   const redis = isRecord(answer.redis) ? answer.redis : {};
   const { id, generation, heartbeat_interval_ms: heartbeatIntervalMs, slots } = answer;
-  const { url, inbox, group, outbox } = redis;
+  const { url, nodes, inbox, group, outbox } = redis;
   if (
     typeof id !== 'string' ||
     typeof generation !== 'number' ||
@@ -74,6 +76,7 @@ function readAnswer(body: unknown): RegistrationOutcome {
       id,
       generation,
       redisUrl: url,
+      redisNodes: Array.isArray(nodes) ? nodes.filter((node) => typeof node === 'string') : [],
       inbox,
       outbox,
       group: typeof group === 'string' ? group : 'agent',

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { openConnection, pause, within } from './connection.ts';
 import type { AgentLog } from './log.ts';
+import type { Route } from './route.ts';
 
 export interface AttemptName {
   task: string;
@@ -18,7 +19,7 @@ export type Report =
   | ({ kind: 'released'; reason: string } & AttemptName);
 
 export interface ReporterOptions {
-  redisUrl: string;
+  route: Route;
   outbox: string;
   agent: string;
   generation: number;
@@ -52,7 +53,7 @@ export function openReporter(options: ReporterOptions): Reporter {
 
   async function append(fields: readonly string[]): Promise<void> {
     if (!connection) {
-      connection = openConnection(options.redisUrl, 'agent-outbox', (error) => {
+      connection = openConnection(options.route.url, 'agent-outbox', (error) => {
         options.log.debug({ error: error.message }, 'outbox connection');
       });
       await within(callDeadlineMs, connection.connect());
@@ -71,6 +72,7 @@ export function openReporter(options: ReporterOptions): Reporter {
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         options.log.warn({ reason, waiting: queue.length }, 'the outbox cannot be written; trying again');
+        options.route.failed(reason);
         connection?.disconnect();
         connection = undefined;
         await pause(retryAfterMs, closing.signal);
