@@ -18,6 +18,7 @@ import { setAsideRoutes, statusRoute } from './operations.ts';
 import { Problem, problemHandler } from './problem.ts';
 import { taskRoutes } from './tasks.ts';
 import { byTicket, ticketRoute, Tickets } from './tickets.ts';
+import { scheduleRoutes } from './schedules/handlers.ts';
 import { tracing } from './trace.ts';
 import { activityRoutes } from './visualiser/activity.ts';
 import { actorRoutes } from './visualiser/actors.ts';
@@ -96,6 +97,7 @@ export function createApp(context: ApiContext): Express {
   app.use('/api/v1/audit', auditRoute(context));
   app.use('/api/v1/queues', queueRoutes(context));
   app.use('/api/v1/limits', limitRoutes(context));
+  app.use('/api/v1/schedules', scheduleRoutes(context));
   app.use('/api/v1/set-aside', setAsideRoutes(context));
   app.use('/api/v1/machines', machineRoutes(context));
   app.use('/api/v1/actors', actorRoutes(context));

@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { registerSchema } from '../actors/agent/events.ts';
 import { agentStatuses } from '../actors/agent/status.ts';
+import { scheduleSchema, scheduleUpdateSchema } from '../actors/schedule/schema.ts';
 import { submitSchema } from '../actors/task/events.ts';
 import { limitSchema } from '../actors/limit/events.ts';
 import { taskStatuses } from '../actors/task/status.ts';
@@ -11,6 +12,7 @@ import { acksSchema, reportsSchema } from './gateway.ts';
 import { problemCodes } from './problem.ts';
 import { redriveSchema } from './tasks.ts';
 import { reasonCodes } from './waiting.ts';
+import { scheduleComponent } from './schedules/components.ts';
 import { whatIfSchema } from './visualiser/actors.ts';
 import { actorComponents } from './visualiser/components.ts';
 
@@ -236,6 +238,10 @@ export function components(): Record<string, Schema> {
     BulkCount: object({ action: string, matched: count, dry_run: { const: true } }),
     BulkAction: bulkAction,
     BulkActionList: list('BulkAction'),
+    ScheduleCreate: fromZod(scheduleSchema),
+    ScheduleUpdate: fromZod(scheduleUpdateSchema),
+    Schedule: scheduleComponent,
+    ScheduleList: list('Schedule'),
     Register: fromZod(registerSchema),
     AgentUpdate: fromZod(statusSchema),
     Acks: fromZod(acksSchema),

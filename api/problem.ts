@@ -19,6 +19,8 @@ export const problemCodes = {
   'request-timeout': [408, 'The request did not arrive in time'],
   'not-legal-now': [409, 'The present state does not take this event'],
   'max-agents': [409, 'As many agents as allowed are registered'],
+  'schedule-exists': [409, 'There is another schedule of that name'],
+  'max-schedules': [409, 'The tenant has as many schedules as allowed'],
   'precondition-failed': [412, 'The thing has changed since'],
   'too-large': [413, 'The body or a part of it is too large'],
   'uri-too-long': [414, 'The address is too long'],

@@ -7,7 +7,7 @@ import { isId, shardOfId } from '../runtime/protocol/ids.ts';
 import { textProblem } from '../runtime/protocol/json.ts';
 import { Problem } from './problem.ts';
 
-const kinds = { t: 'task', a: 'agent', b: 'bulk action' } as const;
+const kinds = { t: 'task', a: 'agent', b: 'bulk action', s: 'schedule' } as const;
 
 /** The id in the path and the shard that it names. @throws Problem when it is none, or of a shard that the site lacks */
 export function idOf(request: Request, prefix: keyof typeof kinds, shards: number): { id: string; shard: number } {

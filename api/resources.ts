@@ -15,7 +15,7 @@ export interface TaskResource {
 
 const iso = (ms: unknown): string | undefined => (typeof ms === 'number' ? new Date(ms).toISOString() : undefined);
 
-function present<T extends object>(members: T): T {
+export function present<T extends object>(members: T): T {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined && value !== null)) as T;
 }
 

@@ -3,6 +3,7 @@ import { taskStatuses } from '../actors/task/status.ts';
 import { limits } from '../config/limits.ts';
 import { ref, type Schema } from './components.ts';
 import { header, inPath, inQuery, paging, type Operation } from './operation.ts';
+import { scheduleOperations } from './schedules/routes.ts';
 import { taskQuery } from './tasks.ts';
 import { visualiserRoutes } from './visualiser/routes.ts';
 
@@ -378,6 +379,7 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-request', 'invalid-json', 'unsupported-media-type'],
     },
   },
+  ...scheduleOperations,
   '/api/v1/set-aside': {
     get: {
       summary: 'Entries that could not be applied, with their reasons',

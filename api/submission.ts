@@ -99,7 +99,10 @@ export function accepted(id: string, status: string): object {
 }
 
 /** A cost that no window can ever pay is refused; a limit that nobody has set yet is waited for. @throws Problem */
-export async function refuseTooCostly(context: ApiContext, { command, at }: Submission): Promise<void> {
+export async function refuseTooCostly(
+  context: ApiContext,
+  { command, at }: { command: Pick<Command, 'input'>; at: string },
+): Promise<void> {
   const costs = (command.input?.['limits'] ?? {}) as Record<string, number>;
   for (const [name, cost] of Object.entries(costs)) {
     const text = await context.gateway.snapshot(limitAddress(name));

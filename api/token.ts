@@ -23,6 +23,7 @@ export const scopes = [
   'tasks:submit',
   'tasks:cancel',
   'tasks:redrive',
+  'schedules:control',
   'agents:register',
   'agents:control',
   'agents:work',

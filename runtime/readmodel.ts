@@ -36,6 +36,22 @@ export interface AgentRow {
   revision: number;
 }
 
+export interface ScheduleRow {
+  id: string;
+  name: string;
+  tenant: string | null;
+  /** Type of the tasks that it submits. */
+  type: string;
+  status: string;
+  cron: string | null;
+  intervalMs: number | null;
+  timezone: string;
+  overlap: string;
+  createdAt: number;
+  updatedAt: number;
+  revision: number;
+}
+
 export interface HistoryRow {
   revision: number;
   outcome: string;
@@ -96,6 +112,13 @@ export interface TaskFilter {
   error?: string;
 }
 
+export interface ScheduleFilter {
+  tenant?: string;
+  type?: string;
+  /** Without it: all that are still there. */
+  status?: string;
+}
+
 /** One request of an operator; `status` is null while it was never seen to end. */
 export interface AuditRow {
   id: string;
@@ -130,9 +153,10 @@ export interface ReadModel {
   history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>>;
   agents(limit: number, cursor: string | undefined): Promise<Page<AgentRow>>;
   agent(id: string): Promise<AgentRow | undefined>;
+  schedules(filter: ScheduleFilter, limit: number, cursor: string | undefined): Promise<Page<ScheduleRow>>;
   /** Tasks and agents by status. */
   counts(tenant?: string): Promise<{ tasks: Record<string, number>; agents: Record<string, number> }>;
-  /** Actors of definitions other than task and agent, by address. */
+  /** Actors of definitions without a list of their own, by address. */
   actors(
     definition: string,
     state: string | undefined,

@@ -7,6 +7,7 @@ import { grantOf, ownerOf, quarantineOf } from '../actors/agent/access.ts';
 import { agentProjection } from '../actors/agent/projection.ts';
 import { agentStatus } from '../actors/agent/status.ts';
 import { application, createRegistry } from '../actors/application.ts';
+import { scheduleProjection } from '../actors/schedule/projection.ts';
 import { taskProjection } from '../actors/task/projection.ts';
 import { taskStatus } from '../actors/task/status.ts';
 import { createApp } from '../api/app.ts';
@@ -104,7 +105,7 @@ export async function compose({
   const pool = new Pool({ url: servers.postgresUrl, tls: transport.postgres, log });
   stops.push(() => pool.close());
   await migrate(pool, log);
-  const projection = new PostgresProjectionStore(pool, [taskProjection, agentProjection]);
+  const projection = new PostgresProjectionStore(pool, [taskProjection, agentProjection, scheduleProjection]);
   const readModel = new PostgresReadModel(pool);
 
   const inspection = new RedisInspection(adapters);

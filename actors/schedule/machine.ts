@@ -58,8 +58,10 @@ function reactionTo(context: ScheduleContext, event: ScheduleEvent): Reaction {
     return runAll({ ...context, missed: context.missed + missed, nextAt: next }, self, at, wanted);
   }
   switch (event.type) {
-    case 'trigger':
-      return run(context, self, at, triggered(context, self, at));
+    case 'trigger': {
+      const reaction = run(context, self, at, triggered(context, self, at));
+      return { ...reaction, context: { ...reaction.context, triggered: context.triggered + 1 } };
+    }
     case 'parent':
       return ended(context, self, at, event.task, event.status);
     case 'resume':
@@ -224,7 +226,14 @@ export const scheduleDefinition: Definition = {
   machine: scheduleMachine,
   input: scheduleInput as never,
   events: scheduleEvents as never,
-  recreate: () => ({ kind: 'conflict', detail: 'there is a schedule of that name' }),
+  recreate: ({ context }, input) => {
+    const made = context as unknown as ScheduleContext;
+    const wanted = settingsOf(input as unknown as ScheduleInput, made.createdAt);
+    const present = Object.fromEntries(Object.keys(wanted).map((name) => [name, context[name]]));
+    return JSON.stringify(present) === JSON.stringify(wanted)
+      ? { kind: 'duplicate' }
+      : { kind: 'conflict', detail: 'there is another schedule of that name' };
+  },
   refusal: (actor, event) => (event.type === 'trigger' && actor.state !== 'registering' ? 'overlap' : undefined),
   // The name is free again at once; what it did stands in the history.
   retentionMs: 0,

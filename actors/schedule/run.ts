@@ -101,7 +101,6 @@ export function run(context: ScheduleContext, self: string, now: number, wanted:
     context: {
       ...context,
       started: context.started + 1,
-      triggered: context.triggered + (wanted.cause === 'trigger' ? 1 : 0),
       running: [...context.running, wanted.task],
       recent: [{ ...wanted, startedAt: now }, ...context.recent].slice(0, limits.scheduleRecentMax),
     },

@@ -108,6 +108,11 @@ export function timingOf(body: Shape, createdAt: number): Timing {
   };
 }
 
+/** The first time that a body comes to after `now`, in milliseconds; undefined when there is none. */
+export function firstTime(body: Shape, now: number): number | undefined {
+  return nextNominal(timingOf(body, now), now);
+}
+
 const template = submitSchema.omit(waits).describe('What is submitted each time.');
 
 /** Body of POST /api/v1/schedules. */

@@ -6,6 +6,8 @@ import type {
   MinuteRow,
   Page,
   ReadModel,
+  ScheduleFilter,
+  ScheduleRow,
   TakenRow,
   TaskFilter,
   TaskRow,
@@ -62,6 +64,22 @@ export class MemoryReadModel implements ReadModel {
   async agent(id: string): Promise<AgentRow | undefined> {
     const row = this.#store.table('agents').get(id);
     return row && named<AgentRow>(row);
+  }
+
+  async schedules(
+    { tenant, type, status }: ScheduleFilter,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<Page<ScheduleRow>> {
+    const from = cursor === undefined ? undefined : decodeCursor(cursor, 'schedules', ['string']);
+    if (cursor !== undefined && !from) return 'bad-cursor';
+    const rows = [...this.#store.table('schedules').values()]
+      .map((row) => named<ScheduleRow>(row))
+      .filter((row) => (status === undefined ? !['removed', 'rejected'].includes(row.status) : row.status === status))
+      .filter((row) => (tenant === undefined || row.tenant === tenant) && (type === undefined || row.type === type))
+      .filter((row) => !from || compare([row.id], from) > 0)
+      .sort((left, right) => compare([left.id], [right.id]));
+    return page(rows, limit, (row) => ['schedules', row.id]);
   }
 
   async counts(tenant?: string): Promise<{ tasks: Record<string, number>; agents: Record<string, number> }> {
@@ -144,7 +162,7 @@ export class MemoryReadModel implements ReadModel {
 }
 
 /** The row under the names of the read model: `created_at` is `createdAt`. The shard is part of the id already. */
-function named<T extends TaskRow | AgentRow>(row: Row): T {
+function named<T extends TaskRow | AgentRow | ScheduleRow>(row: Row): T {
   const { shard: _, ...shown } = row;
   const members = Object.entries(structuredClone(shown));
   return Object.fromEntries(

@@ -6,6 +6,8 @@ import type {
   MinuteRow,
   Page,
   ReadModel,
+  ScheduleFilter,
+  ScheduleRow,
   TakenRow,
   TaskFilter,
   TaskRow,
@@ -23,6 +25,9 @@ const taskColumns = `id, type, tenant, status, priority, parameters, result, err
 
 const agentColumns = `id, type, status, capabilities, labels, slots, version, generation, reason,
   ${ms('registered_at')} AS "registeredAt", ${ms('updated_at')} AS "updatedAt", revision::float8 AS revision`;
+
+const scheduleColumns = `id, name, tenant, type, status, cron, interval_ms::float8 AS "intervalMs", timezone, overlap,
+  ${ms('created_at')} AS "createdAt", ${ms('updated_at')} AS "updatedAt", revision::float8 AS revision`;
 
 export class PostgresReadModel implements ReadModel {
   readonly #pool: Pool;
@@ -94,6 +99,28 @@ export class PostgresReadModel implements ReadModel {
   async agent(id: string): Promise<AgentRow | undefined> {
     const [row] = await this.#pool.query<AgentRow>(`SELECT ${agentColumns} FROM agents WHERE id = $1`, [id]);
     return row;
+  }
+
+  async schedules(
+    { tenant, type, status }: ScheduleFilter,
+    limit: number,
+    cursor: string | undefined,
+  ): Promise<Page<ScheduleRow>> {
+    const where = new Where();
+    if (tenant !== undefined) where.add('tenant = ?', tenant);
+    if (type !== undefined) where.add('type = ?', type);
+    if (status !== undefined) where.add('status = ?', status);
+    else where.add("status NOT IN ('removed', 'rejected')");
+    if (cursor !== undefined) {
+      const place = decodeCursor(cursor, 'schedules');
+      if (!place) return 'bad-cursor';
+      where.add('id > ?', place[1]);
+    }
+    const rows = await this.#pool.query<ScheduleRow>(
+      `SELECT ${scheduleColumns} FROM schedules ${where.text} ORDER BY id LIMIT ${limit + 1}`,
+      where.values,
+    );
+    return page(rows, limit, (row) => encodeCursor('schedules', 0, row.id));
   }
 
   async counts(tenant?: string): Promise<{ tasks: Record<string, number>; agents: Record<string, number> }> {

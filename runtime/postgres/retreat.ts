@@ -16,7 +16,7 @@ export interface RetreatSettings {
 export async function cutHistory({ pool, archive, projection, shards, untilMs }: RetreatSettings): Promise<void> {
   await pool.transaction(async (client) => {
     await client.query('DELETE FROM journal WHERE at > to_timestamp($1::float8 / 1000.0)', [untilMs]);
-    await client.query('TRUNCATE transitions, tasks, agents, actors, quarantine, watermarks');
+    await client.query('TRUNCATE transitions, tasks, agents, schedules, actors, quarantine, watermarks');
   });
   for (let shard = 0; shard < shards; shard++) {
     let from: Position = positionStart;

@@ -1,6 +1,7 @@
 /** The stores of a site for a command that works on them directly: the configured ones, or the embedded ones at rest. */
 import { createRegistry } from '../../actors/application.ts';
 import { agentProjection } from '../../actors/agent/projection.ts';
+import { scheduleProjection } from '../../actors/schedule/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Registry } from '../../runtime/core/definition.ts';
@@ -52,7 +53,7 @@ export async function withStores<T>(config: Config, work: (stores: Stores) => Pr
       journals,
       register: new PostgresSiteRegister(pool, system),
       archive: new PostgresArchive(pool),
-      projection: new PostgresProjectionStore(pool, [taskProjection, agentProjection]),
+      projection: new PostgresProjectionStore(pool, [taskProjection, agentProjection, scheduleProjection]),
     });
   } finally {
     store.close();

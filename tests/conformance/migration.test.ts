@@ -12,6 +12,7 @@ const tables = [
   'journal',
   'migrations',
   'quarantine',
+  'schedules',
   'site',
   'tasks',
   'transitions',

@@ -1,5 +1,6 @@
 /** A projection store and the read model over it, and journal entries to feed it. */
 import { agentProjection } from '../../actors/agent/projection.ts';
+import { scheduleProjection } from '../../actors/schedule/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import { MemoryProjectionStore } from '../../runtime/memory/projection.ts';
 import { MemoryReadModel } from '../../runtime/memory/readmodel.ts';
@@ -26,7 +27,7 @@ export interface PostgresBed extends ProjectionBed {
   pool: Pool;
 }
 
-const projections = [taskProjection, agentProjection];
+const projections = [taskProjection, agentProjection, scheduleProjection];
 
 export async function memoryProjectionBed(): Promise<ProjectionBed> {
   const store = new MemoryProjectionStore(projections);

@@ -24,6 +24,10 @@ beforeAll(async () => {
   const parked = await submit({ tenant: 'other', parameters: { [marker]: 1 } });
   await api.call(`/api/v1/tasks/${parked}`, { method: 'DELETE' });
   foreign.push(parked);
+  const { body: schedule } = await api.call('/api/v1/schedules', {
+    body: { name: marker, tenant: 'other', cron: '0 0 1 1 *', task: { type: `${marker}-type` } },
+  });
+  foreign.push(String(schedule['id']));
   // Of another type: tasks that it would hold change when it has been silent for long.
   const agent = await api.call('/api/v1/agents', {
     body: { id: marker, type: `${marker}-agent`, capabilities: [marker] },
@@ -38,9 +42,9 @@ afterAll(() => api.stop());
 async function standing(): Promise<unknown[]> {
   const all = await Promise.all(
     foreign.map(async (id) => {
-      const kind = id.startsWith('a-') ? 'agents' : 'tasks';
+      const kind = id.startsWith('a-') ? 'agents' : id.startsWith('s-') ? 'schedules' : 'tasks';
       const { revision, generation, status } = (await api.call(`/api/v1/${kind}/${id}`)).body;
-      return kind === 'tasks' ? [id, revision] : [id, generation, status === 'PAUSED' || status === 'RETIRED'];
+      return kind !== 'agents' ? [id, revision] : [id, generation, status === 'PAUSED' || status === 'RETIRED'];
     }),
   );
   await api.projected();
@@ -56,17 +60,23 @@ function addresses(path: string): string[] {
     const values: Record<string, string> = {
       id,
       shard: id.split('-')[1]!,
-      definition: id.startsWith('a-') ? 'agent' : 'task',
+      definition: id.startsWith('a-') ? 'agent' : id.startsWith('s-') ? 'schedule' : 'task',
       name: marker,
     };
     return [names.reduce((filled, name) => filled.replace(`{${name}}`, values[name] ?? marker), path)];
   });
 }
 
+const scheduleBody = (method: string) => ({
+  ...(method === 'POST' && { name: 'x', tenant: 'other' }),
+  ...{ cron: '0 0 1 1 *', task: { type: 'x' } },
+});
+
 /** Bodies that the routes take, so that nothing is refused for its form before it is for its owner. */
 function bodyOf(path: string, method: string): Partial<Call> {
   if (method === 'GET') return {};
   if (path === '/api/v1/tasks') return { body: { type: 'x', tenant: 'other' } };
+  if (/^\/api\/v1\/schedules(\/[^/]+)?$/.test(path)) return method === 'DELETE' ? {} : { body: scheduleBody(method) };
   if (path === '/api/v1/agents') return { body: { type: 'x', id: 'new' } };
   if (path.endsWith('/events')) return { body: { type: 'cancel' } };
   if (path.endsWith('/what-if')) return { body: { at: 0, event: { type: 'cancel' } } };

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { agentProjection } from '../../actors/agent/projection.ts';
 import { application, createRegistry } from '../../actors/application.ts';
+import { scheduleProjection } from '../../actors/schedule/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import { taskStatus } from '../../actors/task/status.ts';
 import { freeze, type Actor } from '../../runtime/core/actor.ts';
@@ -37,7 +38,7 @@ beforeEach(() => {
   world = new MemoryWorld(system);
   gateway = new MemoryGateway(world);
   journals = new MemoryJournalReader(world);
-  projection = new MemoryProjectionStore([taskProjection, agentProjection]);
+  projection = new MemoryProjectionStore([taskProjection, agentProjection, scheduleProjection]);
   log = new MemoryLog();
   running = [];
 });

@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { agentProjection } from '../../actors/agent/projection.ts';
 import { createRegistry } from '../../actors/application.ts';
+import { scheduleProjection } from '../../actors/schedule/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import type { Config } from '../../config/schema.ts';
 import { rebuild } from '../../runtime/host/rebuild.ts';
@@ -297,7 +298,7 @@ describe('a backup', () => {
       ...{ system, log, registry, pool: own, store, journals },
       register: new PostgresSiteRegister(own, system),
       archive: new PostgresArchive(own),
-      projection: new PostgresProjectionStore(own, [taskProjection, agentProjection]),
+      projection: new PostgresProjectionStore(own, [taskProjection, agentProjection, scheduleProjection]),
     };
     return {
       opened,

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { grantOf, ownerOf, quarantineOf } from '../../actors/agent/access.ts';
 import { agentProjection } from '../../actors/agent/projection.ts';
+import { scheduleProjection } from '../../actors/schedule/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import { createApp } from '../../api/app.ts';
 import { BulkWorker } from '../../api/bulkworker.ts';
@@ -102,7 +103,7 @@ export async function startApi({
   const log = new MemoryLog();
   const pool = new Pool({ url: await createDatabase('api'), log });
   await migrate(pool, log);
-  const store = new PostgresProjectionStore(pool, [taskProjection, agentProjection]);
+  const store = new PostgresProjectionStore(pool, [taskProjection, agentProjection, scheduleProjection]);
   const journals = new RedisJournalReader({ redis: { url, name: 'api-journals' }, space, system, log });
   const adapters = { redis: { url, name: 'api' }, space, system, log };
   const mailboxes = new RedisMailboxes(adapters);

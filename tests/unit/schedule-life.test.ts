@@ -127,6 +127,14 @@ describe('overlap', () => {
     expect(life.context.waiting).toEqual([]);
   });
 
+  test('triggers that wait are as many tasks', () => {
+    const life = new ScheduleLife({ ...minutely, overlap: 'queue', queue_max: 3 }, noon);
+    for (let count = 0; count < 3; count++) life.tell({ type: 'trigger' }, noon, 'command');
+    life.end(life.tasks[0]!, noon);
+    life.end(life.tasks[1]!, noon);
+    expect(new Set(life.tasks).size).toBe(3);
+  });
+
   test('allow starts all of them, up to the bound', () => {
     const life = twice('allow');
     expect(life.context.running).toEqual(life.tasks);

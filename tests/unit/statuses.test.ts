@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { AnyStateNode } from 'xstate';
 import { agentStatus, agentStatuses } from '../../actors/agent/status.ts';
 import { createRegistry } from '../../actors/application.ts';
+import { scheduleStatuses } from '../../actors/schedule/status.ts';
 import { settledStatuses, taskStatus, taskStatuses } from '../../actors/task/status.ts';
 import { stateText, type StateValue } from '../../runtime/protocol/envelope.ts';
 
@@ -24,6 +25,11 @@ describe('the status that REST shows', () => {
   test('of a task: every state of the machine has one, and every status is a state', () => {
     const statuses = valuesOf(registry.get('task')!.machine.root).map(taskStatus);
     expect([...statuses].sort()).toEqual([...taskStatuses].sort());
+  });
+
+  test('of a schedule: every state of the machine has one, and every status is a state', () => {
+    const statuses = valuesOf(registry.get('schedule')!.machine.root).map(stateText);
+    expect([...statuses].sort()).toEqual([...scheduleStatuses].sort());
   });
 
   test('of an agent: every state of the machine has one, and every status is a state', () => {
