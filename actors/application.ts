@@ -13,6 +13,7 @@ import { queueDefinition } from './queue/machine.ts';
 import { rosterDefinition } from './roster/machine.ts';
 import { scheduleDefinition } from './schedule/machine.ts';
 import { taskDefinition } from './task/machine.ts';
+import { uniqueDefinition } from './unique/machine.ts';
 
 export const builtInDefinitions: readonly Definition[] = [
   taskDefinition,
@@ -23,6 +24,7 @@ export const builtInDefinitions: readonly Definition[] = [
   allotmentDefinition,
   scheduleDefinition,
   rosterDefinition,
+  uniqueDefinition,
   bulkDefinition,
 ];
 

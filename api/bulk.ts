@@ -6,12 +6,13 @@ import type { Request, Response } from 'express';
 import { limits } from '../config/limits.ts';
 import type { Outcome } from '../runtime/protocol/envelope.ts';
 import { callerOf } from './auth.ts';
+import { claim } from './claims.ts';
 import type { ApiContext } from './context.ts';
 import { addParents, levelsOf, type KnownParent } from './dependencies.ts';
 import { refuse } from './outcome.ts';
 import { asProblem, Problem } from './problem.ts';
 import { preferencesOf } from './request.ts';
-import { accepted, prepare, refuseTooCostly, statusOf, type Submission } from './submission.ts';
+import { accepted, claimedTask, prepare, refuseTooCostly, statusOf, type Submission } from './submission.ts';
 
 interface Placed {
   item: Submission;
@@ -80,7 +81,7 @@ export async function submitMany(
       }
     }
     await Promise.all(
-      entriesOf(ready).map(async (entry) => {
+      entriesOf(ready.filter(({ item }) => !item.claim)).map(async (entry) => {
         try {
           const commands = entry.map(({ item }) => item.command);
           const outcomes = await context.commands.send(entry[0]!.item.shard, commands, waitMs);
@@ -90,6 +91,16 @@ export async function submitMany(
         }
       }),
     );
+    for (const { index, item } of ready.filter(({ item: { claim: wanted } }) => wanted)) {
+      // One after the other: of two items with one key the first is to have it.
+      try {
+        const { id, status, existing } = await claim(context, item);
+        answers[index] = { index, ...claimedTask(id, status, existing) };
+        if (item.ref !== undefined) idOfRef.set(`#${item.ref}`, id);
+      } catch (error) {
+        fail(index, error);
+      }
+    }
     for (const { index, item } of level.map((at) => prepared[at]!))
       if ('error' in answers[index]!) refused.add(item.id);
   }

@@ -87,6 +87,7 @@ const task = object(
     result: json,
     error: { type: 'object' },
     reason: string,
+    unique: { ...string, description: 'Id of the uniqueness key that it claimed.' },
     schedule: { ...string, description: 'The schedule that submitted it.' },
     scheduled_for: { ...time, description: 'The time that the schedule submitted it for.' },
     waiting_for: {
@@ -107,6 +108,7 @@ const task = object(
     revision: { ...integer, description: 'Counts transitions; also the ETag.' },
   },
   ['tenant', 'parameters', 'attempt', 'failures', 'agent', 'progress', 'note', 'result', 'error', 'reason'].concat([
+    'unique',
     'schedule',
     'scheduled_for',
     'waiting_for',
@@ -153,11 +155,15 @@ const registration = object({
   links: object({ self: string }),
 });
 
-const accepted = object({
-  id: string,
-  status: { enum: ['submitted', ...taskStatuses], description: 'submitted: stored, and not decided yet.' },
-  links: object({ self: string, history: string, events: string }),
-});
+const accepted = object(
+  {
+    id: string,
+    status: { enum: ['submitted', ...taskStatuses], description: 'submitted: stored, and not decided yet.' },
+    links: object({ self: string, history: string, events: string }),
+    existing: { const: true, description: 'The uniqueness key was held: this is the task that holds it.' },
+  },
+  ['existing'],
+);
 
 const status = object({
   site: object({ name: string, role: string, version: string, shards: integer, max_agents: integer }),
@@ -335,9 +341,10 @@ export function components(): Record<string, Schema> {
           where: { ...string, description: 'JSON pointer into the body, or the name of a header or parameter.' },
           remedy: string,
           state: { description: 'Present state of the machine that refused.' },
+          holder: { ...string, description: 'Id of the task that holds the uniqueness key.' },
           legal: { type: 'array', items: string, description: 'Events that this state takes.' },
         },
-        ['where', 'remedy', 'state', 'legal'],
+        ['where', 'remedy', 'state', 'holder', 'legal'],
       ),
       description: 'RFC 9457. api/README.md has a paragraph for each code.',
     },

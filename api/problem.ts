@@ -21,6 +21,7 @@ export const problemCodes = {
   'max-agents': [409, 'As many agents as allowed are registered'],
   'schedule-exists': [409, 'There is another schedule of that name'],
   'max-schedules': [409, 'The tenant has as many schedules as allowed'],
+  'unique-conflict': [409, 'Another task holds the uniqueness key'],
   'precondition-failed': [412, 'The thing has changed since'],
   'too-large': [413, 'The body or a part of it is too large'],
   'uri-too-long': [414, 'The address is too long'],
@@ -43,6 +44,8 @@ export interface ProblemDetails {
   state?: StateValue;
   /** Events that the present state takes. */
   legal?: readonly string[];
+  /** Task that holds what was asked for. */
+  holder?: string;
   retryAfterSeconds?: number;
   allow?: readonly string[];
 }

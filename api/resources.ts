@@ -27,6 +27,12 @@ function parentStatuses(parents: unknown): Record<string, string> | undefined {
   );
 }
 
+/** Id of the uniqueness key. */
+function claimOf(claim: unknown): string | undefined {
+  if (typeof claim !== 'object' || claim === null) return undefined;
+  return (claim as { key: string }).key.replace('unique/', '');
+}
+
 /** Of a task that a schedule submitted. */
 function scheduleOf(schedule: unknown): { schedule?: string; scheduled_for?: string | undefined } {
   if (typeof schedule !== 'object' || schedule === null) return {};
@@ -55,6 +61,7 @@ export function taskOfView(view: ActorView): TaskResource {
     run_at: iso(context['runAt']),
     depends_on: parentStatuses(context['parents']),
     on_failure: context['onFailure'],
+    unique: claimOf(context['claim']),
     ...scheduleOf(context['schedule']),
     created_at: iso(context['createdAt']),
     started_at: iso(context['startedAt']),

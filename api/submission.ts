@@ -2,14 +2,16 @@
 import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import type * as z from 'zod';
+import type { Unique } from '../actors/unique/schema.ts';
 import { limitAddress } from '../actors/limit/address.ts';
 import { submitSchema } from '../actors/task/events.ts';
 import { taskStatus } from '../actors/task/status.ts';
 import type { Command, Outcome } from '../runtime/protocol/envelope.ts';
-import { address, makeId, shardOfLane } from '../runtime/protocol/ids.ts';
+import { address, makeId, shardOfLane, type Address } from '../runtime/protocol/ids.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
 import { viewOfStored } from '../runtime/protocol/snapshot.ts';
 import { callerOf } from './auth.ts';
+import { keyOf } from './claims.ts';
 import type { ApiContext } from './context.ts';
 import { Problem } from './problem.ts';
 import { checked } from './request.ts';
@@ -28,6 +30,8 @@ export interface Submission {
   tenant: string | undefined;
   /** As they stand in the body: ids, and references to items of the same request. */
   dependsOn: readonly string[];
+  /** The uniqueness key, where there is to be one of its kind. */
+  claim?: Omit<Unique, 'key' | 'by'> & { key: Address };
 }
 
 /** The command of one submit. @throws Problem with the place that does not fit */
@@ -39,7 +43,7 @@ export function prepare(
   at: string,
 ): Submission {
   const caller = callerOf(request);
-  const { ref, depends_on: dependsOn, ...parsed }: Submit = checked(submitSchema, body, at);
+  const { ref, depends_on: dependsOn, unique: once, ...parsed }: Submit = checked(submitSchema, body, at);
   if (parsed.delay_ms !== undefined && parsed.run_at !== undefined)
     throw new Problem('invalid-request', 'delay_ms and run_at exclude each other', { where: `${at}/run_at` });
   if (caller.tenant !== undefined && parsed.tenant !== undefined && parsed.tenant !== caller.tenant)
@@ -49,14 +53,23 @@ export function prepare(
   const unique =
     key === undefined ? context.system.ulid() : hash(JSON.stringify([tenant ?? null, caller.subject, key]));
   const id = makeId('t', shard, unique);
+  if (once?.on_conflict === 'replace' && dependsOn && dependsOn.length > 0)
+    throw new Problem('invalid-request', 'a task that replaces another waits for that one, and for none beside', {
+      where: `${at}/depends_on`,
+    });
+  const claimedKey =
+    once && keyOf(once, { ...parsed, tenant, parameters: canonical(parsed.parameters) }, context.site.shards);
   const trace = traceOf(request);
   const input = {
     ...parsed,
     ...trace,
+    ...(once && claimedKey && { claim: { key: claimedKey, until: once.until } }),
     ...(tenant !== undefined && { tenant }),
     timeouts: { start_to_close_ms: context.site.taskTimeoutMs, ...parsed.timeouts },
     ...(key !== undefined && {
-      fingerprint: hash(canonical({ ...parsed, ...(dependsOn && { depends_on: dependsOn }) })),
+      fingerprint: hash(
+        canonical({ ...parsed, ...(dependsOn && { depends_on: dependsOn }), ...(once && { unique: once }) }),
+      ),
     }),
   };
   return {
@@ -66,6 +79,7 @@ export function prepare(
     ref,
     tenant,
     dependsOn: [...new Set(dependsOn)],
+    ...(once && claimedKey && { claim: { ...once, key: claimedKey } }),
     command: {
       id: context.system.ulid(),
       to: address('task', id),
@@ -96,6 +110,10 @@ export function statusOf(outcome: Outcome | undefined): string {
 
 export function accepted(id: string, status: string): object {
   return { id, status, links: linksOf(id) };
+}
+
+export function claimedTask(id: string, status: string | undefined, existing: boolean): object {
+  return { ...accepted(id, status ?? 'submitted'), ...(existing && { existing }) };
 }
 
 /** A cost that no window can ever pay is refused; a limit that nobody has set yet is waited for. @throws Problem */

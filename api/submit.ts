@@ -10,6 +10,7 @@ import { address, makeId } from '../runtime/protocol/ids.ts';
 import { callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import { submitMany } from './bulk.ts';
+import { claim, type Claimed } from './claims.ts';
 import type { ApiContext } from './context.ts';
 import { addParents } from './dependencies.ts';
 import { mismatch, refuse } from './outcome.ts';
@@ -17,7 +18,7 @@ import { Problem } from './problem.ts';
 import { retiredTask, settledTask } from './reading.ts';
 import { preferencesOf } from './request.ts';
 import { linksOf } from './resources.ts';
-import { accepted, prepare, refuseTooCostly, statusOf, type Submission } from './submission.ts';
+import { accepted, claimedTask, prepare, refuseTooCostly, statusOf, type Submission } from './submission.ts';
 
 export function submit(context: ApiContext): RequestHandler {
   return async (request, response) => {
@@ -54,6 +55,14 @@ async function submitOne(
     });
   await addParents(context, callerOf(request), item, item.dependsOn, new Map());
   const earlier = key === undefined ? undefined : await earlierTask(context, item);
+  if (item.claim && isAsync)
+    throw new Problem('invalid-request', 'respond-async does not wait for the word of the uniqueness key', {
+      where: 'Prefer',
+    });
+  if (item.claim && earlier === undefined) {
+    await answerClaim(context, request, response, await claim(context, item), waitMs);
+    return;
+  }
   const outcomes =
     earlier === undefined
       ? await context.commands.send(item.shard, [item.command], isAsync ? 0 : limits.replyWaitMs)
@@ -70,6 +79,25 @@ async function submitOne(
     return;
   }
   response.status(202).json(accepted(item.id, earlier ?? statusOf(outcome)));
+}
+
+/** Says which task holds the key now: the one that was submitted, or with `existing` the one that is there. */
+async function answerClaim(
+  context: ApiContext,
+  request: Request,
+  response: Response,
+  { id, status, existing, replayed }: Claimed,
+  waitMs: number | undefined,
+): Promise<void> {
+  response.location(linksOf(id).self);
+  if (replayed) response.set('Idempotent-Replayed', 'true');
+  if (waitMs !== undefined && status !== undefined) {
+    response.set('Preference-Applied', `wait=${waitMs / 1000}`);
+    const task = await settledTask(context, response, id, callerOf(request), waitMs);
+    response.status(settledStatuses.has(task.status) ? 200 : 202).json(task);
+    return;
+  }
+  response.status(existing ? 200 : 202).json(claimedTask(id, status, existing));
 }
 
 /**

@@ -59,6 +59,8 @@ export const limits = {
   scheduleQueueMax: 100,
   scheduleRunningMax: 100,
   scheduleRecentMax: 20,
+  /** How long a uniqueness key that nobody holds stays in Redis. */
+  uniqueKeyIdleMs: 60_000,
   /** Parsed cron patterns that a process keeps. */
   cronPatternsMax: 1_000,
 

@@ -113,7 +113,7 @@ export function firstTime(body: Shape, now: number): number | undefined {
   return nextNominal(timingOf(body, now), now);
 }
 
-const template = submitSchema.omit(waits).describe('What is submitted each time.');
+const template = submitSchema.omit({ ...waits, unique: true }).describe('What is submitted each time.');
 
 /** Body of POST /api/v1/schedules. */
 export const scheduleSchema = z
@@ -125,7 +125,7 @@ export const scheduleUpdateSchema = z.strictObject({ ...shape, task: template })
 
 const machine = {
   ...shape,
-  task: inputSchema.omit(waits),
+  task: inputSchema.omit({ ...waits, claim: true, schedule: true }),
   task_shard: z.int().min(0).max(limits.shardsMax).describe('Where tasks of the type live.'),
 };
 

@@ -2,7 +2,7 @@
 import type * as z from 'zod';
 import type { Effect } from '../../runtime/core/effect.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
-import { address, hash32 } from '../../runtime/protocol/ids.ts';
+import { address, hash32, type Address } from '../../runtime/protocol/ids.ts';
 import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
 import { correction } from '../limit/address.ts';
 import { claimOf, type Demand } from './demand.ts';
@@ -22,6 +22,8 @@ export interface TaskContext extends StartContext {
   traceparent?: string | undefined;
   /** The schedule that submitted it, and the time that it is for. */
   schedule?: { id: string; at: number } | undefined;
+  /** The uniqueness key that it holds. */
+  claim?: { key: string; until: 'terminal' | 'started' | 'ttl' } | undefined;
   /** What it asks of the dispatcher beyond its type. */
   demand?: Demand | undefined;
   createdAt: number;
@@ -127,7 +129,14 @@ export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
           },
         },
     { kind: 'send', to: address('agent', agent), event: { type: 'occupy', tasks: [occupied] } as MachineEvent },
+    ...startedNews(context, event.self),
   ];
+}
+
+/** To the uniqueness key that is free as soon as an agent has the task. */
+function startedNews({ claim, attempt }: TaskContext, self: string): Effect[] {
+  if (claim?.until !== 'started' || attempt !== 1) return [];
+  return [{ kind: 'send', to: claim.key as Address, event: { type: 'started', task: self } }];
 }
 
 /** Events after which the agent needs no word to stop: its own reports, and its loss. */

@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { limits } from '../../config/limits.ts';
 import { isName } from '../../runtime/protocol/ids.ts';
 import { exceedsBytes } from '../../runtime/protocol/json.ts';
+import { uniqueSchema } from '../unique/schema.ts';
 import { costSchema, demandShape } from './demand.ts';
 import { settledParentsSchema, startShape, type Obstacle, type ParentNews } from './start.ts';
 
@@ -53,12 +54,17 @@ export const submitSchema = z.strictObject({
   retry: retrySchema.partial().optional(),
   timeouts: timeoutsSchema.optional(),
   cancel_grace_ms: duration(0).optional().describe('How long an agent may take to obey a cancel; default 30000.'),
+  unique: uniqueSchema.optional().describe('There is to be one task of its kind at a time.'),
   ...demandShape,
   ...startShape,
 });
 
 /** Input of the machine: the submit, and what the API adds. */
-export const inputSchema = submitSchema.extend({
+export const inputSchema = submitSchema.omit({ unique: true }).extend({
+  claim: z
+    .strictObject({ key: z.string().max(2 * limits.idLengthMax), until: z.enum(['terminal', 'started', 'ttl']) })
+    .optional()
+    .describe('The uniqueness key that it holds.'),
   settled_parents: settledParentsSchema,
   fingerprint: z.string().max(64).optional().describe('Hash of the body, for submits with an Idempotency-Key.'),
   schedule: z

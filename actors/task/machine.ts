@@ -239,6 +239,7 @@ export const taskMachine = base.createMachine({
     ...(input.timeouts !== undefined && { timeouts: input.timeouts }),
     ...(input.cancel_grace_ms !== undefined && { cancelGraceMs: input.cancel_grace_ms }),
     ...(input.traceparent !== undefined && { traceparent: input.traceparent }),
+    ...(input.claim !== undefined && { claim: input.claim }),
     ...(input.schedule !== undefined && { schedule: input.schedule }),
     ...withDemand(input),
     ...startOf(input),

@@ -18,6 +18,7 @@ const addresses: Record<string, Address> = {
   limit: 'limit/l-0-tokens',
   allotment: 'allotment/m-3-tokens',
   schedule: 'schedule/s-3-golden',
+  unique: 'unique/u-3-golden',
   roster: 'roster/r-3-~jf3zjj1yqw9vn',
   bulk: 'bulk/b-3-golden',
 };
