@@ -123,6 +123,44 @@ test('R7: a process that stops in good order gives its shards back at once, what
   expect(ms).toBeLessThan(3_000);
 });
 
+/** Shard -> the longest time between two commits of its journal, in milliseconds of the clock of Redis. */
+async function longestPauses(): Promise<number[]> {
+  return Promise.all(
+    Array.from({ length: shards }, async (_, shard) => {
+      const entries = await redis.xrange(space.shard(shard).journal, '-', '+');
+      const times = entries.map(([id]) => Number(id.split('-')[0]));
+      return Math.max(...times.slice(1).map((time, index) => time - times[index]!));
+    }),
+  );
+}
+
+test(
+  'R1 R5 R7: shards move as processes join and leave under load: no pause beyond a lease, nothing lost',
+  { timeout: 90_000 },
+  async () => {
+    // As far apart as in a deployment, so that a lease that had to run out would show.
+    const leased = { leaseTtlMs: 4_000, memberTtlMs: 4_000 };
+    const first = await launch(leased);
+    await spread({ [first.owner]: 8 }, 8_000);
+    const changes = async (): Promise<void> => {
+      const second = await launch(leased);
+      await spread({ [first.owner]: 4, [second.owner]: 4 }, 10_000);
+      const third = await launch(leased);
+      await expect.poll(sorted, { timeout: 10_000 }).toEqual([2, 3, 3]);
+      await second.stop();
+      await spread({ [first.owner]: 4, [third.owner]: 4 }, 10_000);
+    };
+    const [sent] = await Promise.all([
+      submitTallies({ gateway, shards, overMs: 12_000, chance: new Chance(1) }),
+      changes(),
+    ]);
+    const pauses = await longestPauses();
+    console.log(`longest pause of each shard: ${pauses.join(', ')} ms`);
+    expect(Math.max(...pauses)).toBeLessThan(leased.leaseTtlMs);
+    await auditAfterwards(sent);
+  },
+);
+
 test(
   'R1 R5 R7 R9: an owner that is frozen beyond its lease writes nothing when it wakes',
   { timeout: 60_000 },
