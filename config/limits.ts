@@ -124,6 +124,9 @@ export const limits = {
   /** How often a projector looks without having been told. */
   projectorIdleMs: 1_000,
   queryTimeoutMs: 30_000,
+  /** Months for which the history has a place ahead of time, and how often that is looked at. */
+  historyMonthsAheadMax: 2,
+  historyEveryMs: 3_600_000,
   /** Pause between two tries to be the one that may bring a site back. */
   lockRetryMs: 500,
 

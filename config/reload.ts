@@ -9,6 +9,7 @@ export const reloadableKeys: ReadonlySet<string> = new Set([
   'rate_limits.subject_per_minute',
   'rate_limits.address_per_minute',
   'rate_limits.refusals_per_minute',
+  'retention.history_days',
   'tls.minimum_version',
   ...['tls', 'redis', 'postgres'].flatMap((table) => [`${table}.certificate_file`, `${table}.key_file`]),
   'redis.ca_file',

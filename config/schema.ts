@@ -164,6 +164,16 @@ export const configSchema = z.strictObject({
     })
     .refine(...together)
     .prefault({}),
+  retention: z
+    .strictObject({
+      history_days: z
+        .int()
+        .min(1)
+        .max(36_500)
+        .optional()
+        .describe('Days for which every step is kept in PostgreSQL, in whole months; without it for ever.'),
+    })
+    .prefault({}),
   metrics: z
     .strictObject({
       host: host.default('localhost').describe('Address of the metrics port.'),

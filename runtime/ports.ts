@@ -312,6 +312,16 @@ export interface ProjectionStore {
   ): Promise<{ applied: number; quarantined: number } | { conflict: Position }>;
 }
 
+/** What happened, in parts by time. */
+export interface HistoryKeeper {
+  /**
+   * Makes the parts that are needed next, and drops those that hold nothing younger than `keepMs`.
+   * @param keepMs undefined: drops nothing
+   * @returns names of the parts; both empty when another process is at it
+   */
+  keep(nowMs: number, keepMs: number | undefined): Promise<{ made: string[]; dropped: string[] }>;
+}
+
 /** Measurements of the host; the adapter to a metrics library lives with the composition root. */
 export interface Telemetry extends DecisionTelemetry {
   committed(shard: number, seconds: number, entries: number, records: number): void;

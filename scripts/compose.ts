@@ -23,6 +23,7 @@ import { Layouts } from '../api/visualiser/layout.ts';
 import type { Config } from '../config/schema.ts';
 import { Catalogue } from '../runtime/core/catalogue.ts';
 import { Auditor } from '../runtime/host/auditor.ts';
+import { Historian } from '../runtime/host/historian.ts';
 import { MailboxAccess } from '../runtime/host/mailboxaccess.ts';
 import { OutboxWatch } from '../runtime/host/outboxwatch.ts';
 import { establish } from '../runtime/host/establish.ts';
@@ -35,6 +36,7 @@ import { keyspace } from '../runtime/protocol/keys.ts';
 import { PostgresAudit } from '../runtime/postgres/audit.ts';
 import { PostgresArchive } from '../runtime/postgres/archive.ts';
 import { migrate } from '../runtime/postgres/migrate.ts';
+import { PostgresHistoryKeeper } from '../runtime/postgres/months.ts';
 import { Pool } from '../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../runtime/postgres/projector.ts';
 import { PostgresReadModel } from '../runtime/postgres/readmodel.ts';
@@ -136,6 +138,17 @@ export async function compose({
     () => mailboxes.close(),
     () => users?.close(),
   );
+
+  let keepDays = config.retention.history_days;
+  reloads.push((next) => void (keepDays = next.retention.history_days));
+  const historian = new Historian({
+    keeper: new PostgresHistoryKeeper(pool),
+    system,
+    log,
+    keepMs: () => (keepDays === undefined ? undefined : keepDays * 86_400_000),
+  });
+  stops.push(() => historian.stop());
+  await historian.start();
 
   const projectors = new Map<number, Projector>();
   const journals = new RedisJournalReader(adapters);

@@ -14,7 +14,7 @@ import type { Projection } from '../protocol/projection.ts';
 import { archive } from './archive.ts';
 import type { Pool } from './pool.ts';
 import { collapse, insertStatement, updateStatement, type RowPatch, type Statement } from './rows.ts';
-import { transitions, type Placed } from './transitions.ts';
+import { inOrder, transitions, type Placed } from './transitions.ts';
 
 export class PostgresProjectionStore implements ProjectionStore {
   readonly #pool: Pool;
@@ -71,6 +71,7 @@ export class PostgresProjectionStore implements ProjectionStore {
   /** Returns how many records were quarantined. */
   async #store(client: pg.PoolClient, records: readonly Placed[]): Promise<number> {
     const problem = await attempt(client, async () => {
+      if (!inOrder(records)) return placeTaken;
       const { text, values } = transitions(records);
       const { rowCount } = await client.query(text, values);
       if (rowCount !== records.length) return placeTaken;
