@@ -21,7 +21,7 @@ import { Problem } from './problem.ts';
 import { storedView } from './reading.ts';
 import { checked, idOf, limitOf, nextLink, queryOf } from './request.ts';
 import { agentOfRow, agentOfView } from './resources.ts';
-import { pageOf } from './tasks.ts';
+import { pageOf } from './page.ts';
 import { traceOf } from './trace.ts';
 
 /** How often an agent has to send something; the machine suspects it after three intervals. */

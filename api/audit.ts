@@ -11,7 +11,7 @@ import type { ApiContext } from './context.ts';
 import { problemCodeOf } from './problem.ts';
 import { addressOf } from './ratelimit.ts';
 import { limitOf, nextLink, queryOf, timeOf } from './request.ts';
-import { pageOf } from './tasks.ts';
+import { pageOf } from './page.ts';
 import { traceIdOf } from './trace.ts';
 
 /** @param actionOf names the route of a request, or undefined where it is not noted */

@@ -12,7 +12,8 @@ import { addParents, levelsOf, type KnownParent } from './dependencies.ts';
 import { refuse } from './outcome.ts';
 import { asProblem, Problem } from './problem.ts';
 import { preferencesOf } from './request.ts';
-import { accepted, claimedTask, prepare, refuseTooCostly, statusOf, type Submission } from './submission.ts';
+import { accepted, claimedTask, prepare, refuseTooCostly, statusOf } from './submission.ts';
+import type { Submission } from './submitted.ts';
 
 interface Placed {
   item: Submission;

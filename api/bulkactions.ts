@@ -3,7 +3,7 @@ import { Router, type Request, type RequestHandler, type Response } from 'expres
 import type * as z from 'zod';
 import { bulkAddress, bulkId } from '../actors/bulk/address.ts';
 import { bulkCancelSchema, bulkRedriveSchema } from '../actors/bulk/events.ts';
-import type { BulkContext } from '../actors/bulk/machine.ts';
+import type { BulkContext } from '../actors/bulk/context.ts';
 import { limits } from '../config/limits.ts';
 import type { Command } from '../runtime/protocol/envelope.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
@@ -18,7 +18,7 @@ import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
 import { storedView } from './reading.ts';
 import { checked, idOf, limitOf, nextLink, queryOf } from './request.ts';
-import { pageOf } from './tasks.ts';
+import { pageOf } from './page.ts';
 import { traceOf } from './trace.ts';
 
 type Asked = z.infer<typeof bulkCancelSchema> & { parameters?: unknown };

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { bulkAddress } from '../actors/bulk/address.ts';
 import { cancellable, type BulkFilter } from '../actors/bulk/events.ts';
-import type { BulkContext } from '../actors/bulk/machine.ts';
+import type { BulkContext } from '../actors/bulk/context.ts';
 import { limits } from '../config/limits.ts';
 import type { CommandGateway, Log, Service, System } from '../runtime/ports.ts';
 import type { Command, Outcome } from '../runtime/protocol/envelope.ts';

@@ -15,7 +15,7 @@ import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
 import { storedView } from './reading.ts';
 import { linksOf } from './resources.ts';
-import type { Submission } from './submission.ts';
+import type { Submission } from './submitted.ts';
 
 /** Where the key of a submit lives: the same for whatever is to be one, and of one tenant. */
 export function keyOf(

@@ -8,7 +8,7 @@ import type { Caller } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { Problem } from './problem.ts';
 import { retiredTask } from './reading.ts';
-import type { Submission } from './submission.ts';
+import type { Submission } from './submitted.ts';
 
 /** Undefined: there is no such task. `ending`: it has left Redis, so it will not answer its child. */
 export type KnownParent = { tenant: string | undefined; ending?: KnownEnding } | undefined;

@@ -2,16 +2,16 @@
 import { createHash } from 'node:crypto';
 import type { Request } from 'express';
 import type * as z from 'zod';
-import type { Unique } from '../actors/unique/schema.ts';
 import { limitAddress } from '../actors/limit/address.ts';
 import { submitSchema } from '../actors/task/events.ts';
 import { taskStatus } from '../actors/task/status.ts';
 import type { Command, Outcome } from '../runtime/protocol/envelope.ts';
-import { address, makeId, shardOfLane, type Address } from '../runtime/protocol/ids.ts';
+import { address, makeId, shardOfLane } from '../runtime/protocol/ids.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
 import { viewOfStored } from '../runtime/protocol/snapshot.ts';
 import { callerOf } from './auth.ts';
 import { keyOf } from './claims.ts';
+import type { Submission } from './submitted.ts';
 import type { ApiContext } from './context.ts';
 import { Problem } from './problem.ts';
 import { checked } from './request.ts';
@@ -19,20 +19,6 @@ import { linksOf } from './resources.ts';
 import { traceOf } from './trace.ts';
 
 type Submit = z.infer<typeof submitSchema>;
-
-export interface Submission {
-  command: Command;
-  shard: number;
-  id: string;
-  /** JSON pointer of the item in the body. */
-  at: string;
-  ref: string | undefined;
-  tenant: string | undefined;
-  /** As they stand in the body: ids, and references to items of the same request. */
-  dependsOn: readonly string[];
-  /** The uniqueness key, where there is to be one of its kind. */
-  claim?: Omit<Unique, 'key' | 'by'> & { key: Address };
-}
 
 /** The command of one submit. @throws Problem with the place that does not fit */
 export function prepare(

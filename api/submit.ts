@@ -18,7 +18,8 @@ import { Problem } from './problem.ts';
 import { retiredTask, settledTask } from './reading.ts';
 import { preferencesOf } from './request.ts';
 import { linksOf } from './resources.ts';
-import { accepted, claimedTask, prepare, refuseTooCostly, statusOf, type Submission } from './submission.ts';
+import { accepted, claimedTask, prepare, refuseTooCostly, statusOf } from './submission.ts';
+import type { Submission } from './submitted.ts';
 
 export function submit(context: ApiContext): RequestHandler {
   return async (request, response) => {

@@ -5,12 +5,12 @@ import { settledStatuses, taskStatus, taskStatuses } from '../actors/task/status
 import type { Command } from '../runtime/protocol/envelope.ts';
 import { address } from '../runtime/protocol/ids.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
-import type { Page } from '../runtime/readmodel.ts';
 import { allow, callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import { begin } from './bulkactions.ts';
 import type { ApiContext } from './context.ts';
 import { refuse } from './outcome.ts';
+import { pageOf } from './page.ts';
 import { Problem } from './problem.ts';
 import { readTask, settledTask } from './reading.ts';
 import { checked, idOf, limitOf, namesTag, nextLink, preferencesOf, queryOf, timeOf } from './request.ts';
@@ -114,12 +114,6 @@ export function taskRoutes(context: ApiContext): Router {
   });
 
   return router;
-}
-
-/** @throws Problem for a cursor that is not the list's */
-export function pageOf<Row>(page: Page<Row>): Exclude<Page<Row>, 'bad-cursor'> {
-  if (page !== 'bad-cursor') return page;
-  throw new Problem('invalid-cursor', 'the cursor is not one that this list gave', { where: 'cursor' });
 }
 
 /** Sends an event to the task in the path and answers with what became of it. */

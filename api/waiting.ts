@@ -1,6 +1,6 @@
 /** Why a task is not over, as the machine and the owner of its shard know it: a list of reasons, and one sentence. */
 import type { Reason } from '../actors/dispatch/reasons.ts';
-import type { TaskContext } from '../actors/task/attempt.ts';
+import type { Demand } from '../actors/task/demand.ts';
 import { settledStatuses, type TaskStatus } from '../actors/task/status.ts';
 import { beforeQueue, stateReasonCodes, stateReasons, type StateReason } from '../actors/task/waiting.ts';
 import { limits } from '../config/limits.ts';
@@ -31,7 +31,7 @@ export async function explained(context: ApiContext, task: TaskResource): Promis
   const waiting: Waiting[] = stateReasons(view, timers, context.system.now());
   if (now.status === 'queued') waiting.push(...(await asked(context, task.id, { ask: 'reasons', task: task.id })));
   else if (beforeQueue.has(now.status as TaskStatus)) {
-    const { type, demand } = view.context as unknown as TaskContext;
+    const { type, demand } = view.context as unknown as { type: string; demand?: Demand };
     const question = { ask: 'prospects', type, ...(demand && { demand: demand as unknown as JsonObject }) };
     waiting.push(...(await asked(context, task.id, question)));
   }

@@ -99,8 +99,19 @@ export const limits = {
   relayEntriesMax: 500,
   /** Relayed entries that a shard takes ahead of a missing one, before it gives the missing one up. */
   relayGapEntriesMax: 10_000,
+  /** Links that a mirror reads at a time, and how long it waits for them. */
+  mirrorLinksMax: 200,
+  mirrorBlockMs: 500,
+  mirrorRetryMs: 500,
+  /** Lease epochs of one shard under one site epoch, in the journals of a pair. */
+  leaseEpochsMax: 1_000_000,
+  /** Commands nobody has decided that a site which lost hands over, a shard. */
+  handOverCommandsMax: 10_000,
+  /** Packages of lost history that are brought at a time. */
+  lostPackagesMax: 200,
+  lostEveryMs: 1_000,
   /** Branches of a shard's history whose beginnings are remembered: as many promotions may a site miss and still find the fork. */
-  branchesKept: 100,
+  branchesMax: 100,
   projectEntriesMax: 200,
   auditEntriesMax: 500,
   auditEveryMs: 500,

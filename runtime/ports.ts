@@ -5,9 +5,9 @@
 import type { Commit, DecisionTelemetry, Entry, SetAside } from './core/decision.ts';
 import type { ShardImage } from './core/reconstruction.ts';
 import type { Taken } from './core/taken.ts';
-import type { Begin } from './core/merge/course.ts';
+import type { Begin, Whereabouts } from './core/merge/course.ts';
 import type { AuditRecord } from './protocol/audit.ts';
-import type { Cursor } from './protocol/chain.ts';
+import type { Cursor, Greeting, Link } from './protocol/chain.ts';
 import type { Command, Envelope, Outcome } from './protocol/envelope.ts';
 import type { Address } from './protocol/ids.ts';
 import type { JsonObject } from './protocol/json.ts';
@@ -103,6 +103,63 @@ export interface GateKeeper {
 }
 
 export type GateOutcome = { outcome: 'opened' } | { outcome: 'refused'; shard: number; why: string };
+
+/** What a standby keeps of a shard beside it. */
+export interface MirrorPlace {
+  /** Up to where it has the other site's journal; undefined before the first link. */
+  cursor: Position | undefined;
+  copying: boolean;
+  /** `<to> <id>` -> envelope that the other site has put off. */
+  putOff: ReadonlyMap<string, Envelope>;
+}
+
+/** What a mirror needs of its own shard beside `ShardStore`. */
+export interface MirrorStore {
+  place(shard: number): Promise<MirrorPlace>;
+  /** The newest links of its own journal that lead to its head, oldest first, none below the sequence. */
+  tail(shard: number, fromSequence: number): Promise<Link[]>;
+  /** Sequence of the oldest link that its journal still has; undefined where it has none. */
+  oldest(shard: number): Promise<number | undefined>;
+  /** Commands that nobody has decided, as they stand in their stream. */
+  waiting(shard: number, count: number): Promise<Entry[]>;
+  /** Number of the last package of lost history. */
+  lostNumber(shard: number): Promise<number>;
+  lost(shard: number, afterNumber: number, count: number): Promise<{ number: number; text: string }[]>;
+  /** What was taken over from a source (see core/taken.ts): from other shards, or from packages of a site. */
+  taken(shard: number, source: number): Promise<Taken | undefined>;
+  /** Appends packages to the commands of the shard. */
+  bring(shard: number, site: number, packages: readonly { number: number; text: string }[]): Promise<void>;
+}
+
+/** What the other site says of itself. */
+export interface PeerGreeting extends Greeting {
+  site: number;
+  role: string;
+  epoch: number;
+}
+
+/** The other site's store, as this one may see it. Everything but `acknowledge` reads. */
+export interface PeerSite {
+  /** Undefined where the store holds no site yet. */
+  greet(): Promise<PeerGreeting | undefined>;
+  whereabouts(shard: number): Promise<Whereabouts>;
+  /** Links after the position, in order; waits up to `blockMs` when there are none. */
+  links(shard: number, after: Position, count: number, blockMs: number): Promise<{ position: Position; link: Link }[]>;
+  /** What of a shard is neither snapshot nor journal. */
+  beside(shard: number): Promise<{
+    mailboxes: string[];
+    relayed: Map<number, Taken>;
+    sent: Map<number, number>;
+    outbound: OutboundEntry[];
+    putOff: Envelope[];
+  }>;
+  scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }>;
+  lost(shard: number, afterNumber: number, count: number): Promise<{ number: number; text: string }[]>;
+  /** What it has taken of the packages of a site. */
+  taken(shard: number, site: number): Promise<Taken | undefined>;
+  /** Says that this site has everything up to the position. */
+  acknowledge(shard: number, position: Position): Promise<void>;
+}
 
 /** The durable state of one shard, written by its owner only (R5, R7). */
 export interface ShardStore {
@@ -290,6 +347,8 @@ export interface SiteStore {
   clear(): Promise<void>;
   /** Writes one shard behind what was appended since it was lost; its lease comes last. */
   write(image: ShardImage, incarnation: string, reader: string): Promise<void>;
+  /** What the other site of a pair reads of this one before it takes anything. */
+  announce(greeting: PeerGreeting): Promise<void>;
   /** The last word of a rebuild: from here on the site is whole. */
   finish(identity: SiteIdentity): Promise<void>;
 }
@@ -332,4 +391,5 @@ export type { Machines, ReplayRun } from './core/catalogue.ts';
 export type { Replayed, Standing } from './core/replay.ts';
 export type { Chart, ChartEdge, ChartState } from './core/graph.ts';
 export type { Application, Commit, Dispatcher, Entry, LaneStatus, ReportProblem, SetAside } from './core/decision.ts';
+export type { Registry } from './core/definition.ts';
 export type { ShardImage } from './core/reconstruction.ts';

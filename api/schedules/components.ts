@@ -1,6 +1,6 @@
 /** Schemas of schedules for the OpenAPI document. */
 import { scheduleStatuses } from '../../actors/schedule/status.ts';
-import type { Schema } from '../components.ts';
+type Schema = Record<string, unknown>;
 
 const string: Schema = { type: 'string' };
 const count: Schema = { type: 'integer', minimum: 0 };

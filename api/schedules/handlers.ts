@@ -17,7 +17,7 @@ import { storedView } from '../reading.ts';
 import { checked, idOf, limitOf, namesTag, nextLink, queryOf } from '../request.ts';
 import { historyResource } from '../resources.ts';
 import { refuseTooCostly } from '../submission.ts';
-import { pageOf } from '../tasks.ts';
+import { pageOf } from '../page.ts';
 import { traceOf } from '../trace.ts';
 import { linksOfSchedule, scheduleOfRow, scheduleOfView } from './resource.ts';
 

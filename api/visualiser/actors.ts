@@ -15,7 +15,7 @@ import { refuse } from '../outcome.ts';
 import { Problem } from '../problem.ts';
 import { readTask } from '../reading.ts';
 import { checked, limitOf, nextLink, queryOf } from '../request.ts';
-import { pageOf } from '../tasks.ts';
+import { pageOf } from '../page.ts';
 import { traceOf } from '../trace.ts';
 import { chartIn } from './machines.ts';
 import { envelopeOf, pastOf, retell, rowOf, standingResource, type Divergence, type Row } from './past.ts';

@@ -8,7 +8,7 @@ import { redacted } from '../../runtime/protocol/redaction.ts';
 import type { HistoryRow } from '../../runtime/readmodel.ts';
 import type { ApiContext } from '../context.ts';
 import { Problem } from '../problem.ts';
-import { pageOf } from '../tasks.ts';
+import { pageOf } from '../page.ts';
 
 export interface Past {
   rows: HistoryRow[];

@@ -2,7 +2,7 @@
  * What a decision works on and what it results in: entries come in, one commit goes out, and the application's dispatcher
  * and ingress take part. Plain data and pure functions; nothing here knows where it is stored.
  */
-import type { Link } from '../protocol/chain.ts';
+import type { Cursor, Link } from '../protocol/chain.ts';
 import type { Envelope, Outcome } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
 import type { JsonObject } from '../protocol/json.ts';
@@ -30,6 +30,21 @@ export type SetAside = {
   /** The fields as JSON, so that the entry can be redriven as it was. */
   fields: string;
 };
+
+/** What a standby changes beside what the other site's commit did. */
+export interface MirrorChange {
+  /** Up to where it has the other site's journal. */
+  cursor?: Position;
+  /** `<to> <id>` -> envelope as JSON that the other site has put off; and names of those that were decided. */
+  putOff?: ReadonlyMap<string, string>;
+  decided?: readonly string[];
+  /** Begins anew from this place: everything goes but what clients appended, and with it these mailboxes. */
+  anew?: { mailboxes: readonly string[]; head: Cursor; begins: readonly Begin[] };
+  /** Whether the shard is half a copy, and cannot be promoted. */
+  copying?: boolean;
+  /** What the shard lost, numbered, as JSON. */
+  losses?: readonly { number: number; text: string }[];
+}
 
 /** Everything that one batch changes: what `Store.commit` makes true in one atomic call (R1, R3). */
 export interface Commit {
@@ -63,6 +78,8 @@ export interface Commit {
   relayed: Map<number, Taken>;
   /** What became of branches that lost. */
   takenUp: TakenUp[];
+  /** At a standby. */
+  mirror?: MirrorChange;
   /** Inputs that are done: acknowledged and deleted. */
   acks: Map<Entry['source'], Position[]>;
 }

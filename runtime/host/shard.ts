@@ -13,7 +13,7 @@ import { Unavailable } from '../protocol/errors.ts';
 import type { Address } from '../protocol/ids.ts';
 import { describe } from './describe.ts';
 import { Reading } from './reading.ts';
-import type { ShardSettings } from './shardsettings.ts';
+import type { Runner, ShardSettings } from './shardsettings.ts';
 import { LeaseLost, type Tenure } from './tenure.ts';
 import { evict, forget, loadFor, openWorld } from './world.ts';
 
@@ -34,7 +34,7 @@ interface Flight {
 
 const nothing: ReadonlySet<Address> = new Set();
 
-export class Shard {
+export class Shard implements Runner {
   readonly #settings: ShardSettings;
   readonly #tenure: Tenure;
   readonly #reading: Reading;
@@ -149,7 +149,7 @@ export class Shard {
     await Promise.all([loadFor(this.#settings, world, read), this.#send()]);
     this.#check();
     const now = system.now();
-    const decided = decide(world, read.intakes, read.timers, now, this.#tenure.lease.epoch, this.#sequence + 1);
+    const decided = decide(world, read.intakes, read.timers, now, this.#epoch, this.#sequence + 1);
     this.#more = decided.more;
     if (isEmpty(decided.commit)) return;
     this.#sequence++;
@@ -159,6 +159,13 @@ export class Shard {
     if (!reading.arrived || reading.isolating) await this.#send();
     if (reading.isolating) await this.#inFlight?.done;
     evict(world, this.#isUnstored);
+  }
+
+  /** Of the journal: leases of the two sites of a pair may have the same epoch, what they write may not. */
+  get #epoch(): number {
+    const { siteEpoch, passage } = this.#settings;
+    const { epoch } = this.#tenure.lease;
+    return passage === undefined || passage === '' ? epoch : siteEpoch * limits.leaseEpochsMax + epoch;
   }
 
   /** Whether the store does not have it yet as it is in memory. */

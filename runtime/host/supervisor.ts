@@ -9,7 +9,7 @@ import { Unavailable } from '../protocol/errors.ts';
 import { hash32 } from '../protocol/ids.ts';
 import { Relay } from './relay.ts';
 import { Shard } from './shard.ts';
-import type { ShardSettings } from './shardsettings.ts';
+import type { Runner, ShardSettings } from './shardsettings.ts';
 import { Tenure } from './tenure.ts';
 
 /** A service of a shard; `kick` tells it what became true, after each commit with news for it. */
@@ -24,6 +24,8 @@ export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
   owner: string;
   /** Services that run for a shard while it is held, such as its projector. */
   attach: (shard: number) => Attached[];
+  /** What runs for a shard; default: the loop of an active site, and a relay beside it. */
+  runner?: (settings: ShardSettings, tenure: Tenure) => Runner;
   /** Default: the limits of the same names. */
   leaseTtlMs?: number;
   memberTtlMs?: number;
@@ -32,8 +34,8 @@ export interface SupervisorSettings extends Omit<ShardSettings, 'committed'> {
 
 interface Held {
   tenure: Tenure;
-  shard: Shard;
-  relay: Relay;
+  shard: Runner;
+  relay: Relay | undefined;
   attached: Attached[];
   running: Promise<void>;
   renewing: boolean;
@@ -195,20 +197,19 @@ export class Supervisor implements Service {
     const outcome = await store.acquire(shard, owner, this.#leaseTtlMs);
     if (outcome.outcome === 'held') return;
     const tenure = new Tenure(outcome.lease, sentAtMs, this.#leaseTtlMs, system);
-    const relay = new Relay(shard, store, system, log);
+    const { runner: runnerOf } = this.#settings;
+    const relay = runnerOf ? undefined : new Relay(shard, store, system, log);
     const attached = attach(shard);
-    const runner = new Shard(
-      {
-        ...this.#settings,
-        committed: (_shard, commit) => {
-          if (commit.outbound.length > 0) relay.kick();
-          if (commit.journal !== undefined || commit.setAside.length > 0)
-            for (const service of attached) service.kick?.(commit);
-        },
+    const settings: ShardSettings = {
+      ...this.#settings,
+      committed: (_shard, commit) => {
+        if (commit.outbound.length > 0) relay?.kick();
+        if (commit.journal !== undefined || commit.setAside.length > 0)
+          for (const service of attached) service.kick?.(commit);
       },
-      tenure,
-    );
-    await relay.start();
+    };
+    const runner = runnerOf ? runnerOf(settings, tenure) : new Shard(settings, tenure);
+    await relay?.start();
     for (const service of attached) await service.start();
     log.debug({ shard, epoch: outcome.lease.epoch }, 'shard taken');
     const held: Held = {
@@ -231,7 +232,7 @@ export class Supervisor implements Service {
           log.warn({ shard, epoch: tenure.lease.epoch }, 'shard lost');
         }
         tenure.end();
-        await relay.stop();
+        await relay?.stop();
         await Promise.all(attached.map((service) => service.stop()));
       });
     this.#held.set(shard, held);

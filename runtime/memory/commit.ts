@@ -16,6 +16,18 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
   const keys = world.space.shard(shard);
   const record = world.shard(shard);
 
+  if (commit.mirror?.anew) {
+    const { mailboxes, head, begins } = commit.mirror.anew;
+    for (const part of [record.snapshots, record.relayed, record.sent, record.mailboxes, record.standing.deferred])
+      part.clear();
+    world.remove(keys.outbound);
+    for (const mailbox of mailboxes) {
+      world.remove(world.space.inbox(shard, mailbox));
+      world.remove(world.space.outbox(shard, mailbox));
+    }
+    record.standing.head = head;
+    record.standing.begins = begins;
+  }
   for (const mailbox of commit.mailboxesOpened) {
     record.mailboxes.add(mailbox);
     world.stream(world.space.inbox(shard, mailbox)).createGroup(agentGroup);
@@ -37,6 +49,15 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
     journal = world.append(keys.journal, ['entry', commit.journal, ...link]);
     if (commit.link) record.standing.head = cursorOf(commit.link);
     if (commit.begins) record.standing.begins = commit.begins;
+  }
+  if (commit.mirror) {
+    const { cursor, putOff = new Map<string, string>(), decided = [], copying, losses = [] } = commit.mirror;
+    const { standing } = record;
+    if (cursor !== undefined) standing.cursor = cursor;
+    if (copying !== undefined) standing.copying = copying;
+    for (const [name, envelope] of putOff) standing.deferred.set(name, envelope);
+    for (const name of decided) standing.deferred.delete(name);
+    for (const { number, text } of losses) world.append(keys.lost, ['number', String(number), 'lost', text]);
   }
   for (const [key, fields] of replies) {
     world.append(key, fields);

@@ -22,6 +22,10 @@ export class MemoryGates implements GateKeeper {
     let refused: GateOutcome | undefined;
     for (const shard of shards) {
       const { standing } = this.#world.shard(shard);
+      if (standing.copying) {
+        refused ??= { outcome: 'refused', shard, why: 'copying' };
+        continue;
+      }
       const opened = open(standing.gate ?? closedGate, epoch, forMs, this.#world.system.now());
       standing.gate = opened.gate;
       if (!opened.passed) refused ??= { outcome: 'refused', shard, why: opened.why };

@@ -27,6 +27,10 @@ export interface Standing {
   begins: readonly Begin[];
   /** At a site of a pair. */
   gate: Gate | undefined;
+  /** At a standby. */
+  cursor: Position | undefined;
+  copying: boolean;
+  deferred: Map<string, string>;
 }
 
 /** Everything of one shard that is no stream. */
@@ -65,7 +69,15 @@ export class MemoryWorld {
     if (!record) {
       record = {
         lease: undefined,
-        standing: { incarnation: '', head: undefined, begins: [], gate: undefined },
+        standing: {
+          incarnation: '',
+          head: undefined,
+          begins: [],
+          gate: undefined,
+          cursor: undefined,
+          copying: false,
+          deferred: new Map(),
+        },
         snapshots: new Map(),
         relayed: new Map(),
         sent: new Map(),

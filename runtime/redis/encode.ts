@@ -1,5 +1,6 @@
 /** A commit as the arguments of the commit function: keys it touches, and operations on them. */
 import { limits } from '../../config/limits.ts';
+import type { MirrorChange } from '../core/decision.ts';
 import type { Commit, Passage } from '../ports.ts';
 import { headField, linkField } from '../protocol/chain.ts';
 import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
@@ -70,6 +71,7 @@ export function encodeCommit(
   const keys = space.shard(shard);
   const encoder = new CommitEncoder(keys.lease);
 
+  if (commit.mirror?.anew) encodeAnew(encoder, space, shard, commit.mirror.anew);
   // Mailboxes first: a message may follow into an inbox that this commit opens.
   for (const mailbox of commit.mailboxesOpened) {
     encoder.add('group', space.inbox(shard, mailbox), [agentGroup]);
@@ -145,6 +147,7 @@ export function encodeCommit(
       JSON.stringify(outcomes),
     ]);
 
+  if (commit.mirror) encodeMirror(encoder, space, shard, commit.mirror);
   const closed = new Set(commit.mailboxesClosed);
   for (const [source, ids] of commit.acks) {
     const stream = source === 'commands' ? keys.commands : space.outbox(shard, source.outbox);
@@ -156,4 +159,33 @@ export function encodeCommit(
     encoder.add('srem', keys.mailboxes, [mailbox]);
   }
   return { keys: encoder.keys, args: [epoch, sequence, journal, passage, ...encoder.arguments()] };
+}
+
+/** Goes first: what the commit brings stands after it. */
+function encodeAnew(
+  encoder: CommitEncoder,
+  space: Keyspace,
+  shard: number,
+  { mailboxes, head, begins }: NonNullable<MirrorChange['anew']>,
+): void {
+  const keys = space.shard(shard);
+  for (const key of [keys.snapshots, keys.mailboxes, keys.relayed, keys.sent, keys.outbound, keys.deferred])
+    encoder.add('del', key, []);
+  for (const mailbox of mailboxes) {
+    encoder.add('del', space.inbox(shard, mailbox), []);
+    encoder.add('del', space.outbox(shard, mailbox), []);
+  }
+  encoder.add('hset', keys.lease, ['head', headField(head), 'begins', JSON.stringify(begins)]);
+}
+
+function encodeMirror(encoder: CommitEncoder, space: Keyspace, shard: number, change: MirrorChange): void {
+  const keys = space.shard(shard);
+  const { cursor, putOff, decided = [], copying, losses = [] } = change;
+  if (cursor !== undefined) encoder.add('hset', keys.lease, ['cursor', cursor]);
+  if (copying === true) encoder.add('hset', keys.lease, ['copying', 1]);
+  if (copying === false) encoder.add('hdel', keys.lease, ['copying']);
+  if (putOff && putOff.size > 0) encoder.add('hset', keys.deferred, [...putOff].flat());
+  if (decided.length > 0) encoder.add('hdel', keys.deferred, decided);
+  for (const { number, text } of losses)
+    encoder.add('append', keys.lost, ['number', encoder.text(String(number)), 'lost', encoder.text(text)]);
 }

@@ -1,6 +1,6 @@
 /** The other way round: images of shards into Redis, and the identity of the site that they belong to. */
 import { limits } from '../../config/limits.ts';
-import type { Log, ShardImage, SiteIdentity, SiteStore, System } from '../ports.ts';
+import type { Log, PeerGreeting, ShardImage, SiteIdentity, SiteStore, System } from '../ports.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
 import { serversOf, type RedisSettings } from './client.ts';
@@ -149,6 +149,12 @@ export class RedisSiteStore implements SiteStore {
       });
       await settled(writing);
     });
+  }
+
+  async announce({ deployment, version, site, role, epoch }: PeerGreeting): Promise<void> {
+    await this.#connection.run((client) =>
+      client.hset(this.#space.site, { deployment, version, number: site, role, epoch }),
+    );
   }
 
   async finish({ incarnation, shards }: SiteIdentity): Promise<void> {

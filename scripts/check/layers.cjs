@@ -6,7 +6,8 @@ const protocol = '^runtime/protocol/';
 const core = '^runtime/core/';
 const ports = '^runtime/(?:ports|readmodel)\\.ts$';
 /** Event schemas and ids of actors: what a caller of an actor has to know, and no machine. */
-const actorContracts = '^actors/.*(?:events|reports|address|schema|status|access|view|account|demand|reasons)\\.ts$';
+const actorContracts =
+  '^actors/.*(?:events|reports|address|schema|status|access|view|account|demand|reasons|waiting|context)\\.ts$';
 
 const ours = '^(?:runtime|actors|api|config|scripts|tests|deploy)/';
 

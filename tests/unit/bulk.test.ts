@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { createRegistry } from '../../actors/application.ts';
 import { bulkAddress } from '../../actors/bulk/address.ts';
-import type { BulkContext } from '../../actors/bulk/machine.ts';
+import type { BulkContext } from '../../actors/bulk/context.ts';
 import { limits } from '../../config/limits.ts';
 import { stateOf, type Actor } from '../../runtime/core/actor.ts';
 import { step, type Decision } from '../../runtime/core/step.ts';

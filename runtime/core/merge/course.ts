@@ -77,5 +77,5 @@ export function begun(
 ): readonly Begin[] {
   return next.epoch === head.epoch
     ? begins
-    : [...begins.slice(1 - limits.branchesKept), { epoch: next.epoch, sequence: next.sequence, previous: head.hash }];
+    : [...begins.slice(1 - limits.branchesMax), { epoch: next.epoch, sequence: next.sequence, previous: head.hash }];
 }

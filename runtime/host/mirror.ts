@@ -1,0 +1,307 @@
+/**
+ * The loop of one shard at a standby. It takes what the other site has decided link by link, through the same `step`, and
+ * commits it as it stands: the same journal text, the same snapshots. It decides nothing and says nothing to anybody (R8).
+ */
+import { limits } from '../../config/limits.ts';
+import type { Actor } from '../core/actor.ts';
+import { InvariantBroken } from '../core/invariant.ts';
+import { begun, courseOf, type Begin } from '../core/merge/course.ts';
+import { entryOf, followEntry } from '../core/merge/replica.ts';
+import type { Commit, LaneStatus, MirrorStore, PeerSite } from '../ports.ts';
+import { checkGreeting, receive, type Cursor, type Greeting, type Link, type Refusal } from '../protocol/chain.ts';
+import { Unavailable } from '../protocol/errors.ts';
+import type { Address } from '../protocol/ids.ts';
+import { positionStart, type JournalEntry, type Position } from '../protocol/journal.ts';
+import { describe } from './describe.ts';
+import { copyShard } from './copy.ts';
+import { handOver } from './handover.ts';
+import { mirrored, thawed } from './mirrored.ts';
+import type { Runner, ShardSettings } from './shardsettings.ts';
+import { LeaseLost, type Tenure } from './tenure.ts';
+
+export interface MirrorSettings {
+  mirrors: MirrorStore;
+  peer: PeerSite;
+  /** What this site says of itself; its number tells whose packages are whose. */
+  greeting: Greeting;
+  site: number;
+  told: (status: MirrorStatus) => void;
+}
+
+/** How a shard's mirror stands. */
+export interface MirrorStatus {
+  shard: number;
+  state: 'connecting' | 'copying' | 'following' | 'waiting' | 'refused';
+  /** Sequence of the last link here, and at the other site when it was last asked. */
+  sequence: number;
+  peerSequence: number;
+  epoch: number;
+  /** How long after its decision the last link was stored here, in milliseconds of both clocks. */
+  lagMs: number;
+  refusal?: Refusal;
+  /** Snapshots of a copy that are here. */
+  copied?: number;
+}
+
+/** The other site says something that cannot be taken. */
+export class Refused extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal) {
+    super(`${refusal.refused}: ${refusal.detail}`);
+    this.refusal = refusal;
+  }
+}
+
+interface State {
+  head: Cursor;
+  begins: readonly Begin[];
+  cursor: Position;
+  sequence: number;
+  actors: Map<Address, Actor>;
+}
+
+export class MirrorShard implements Runner {
+  readonly #settings: ShardSettings;
+  readonly #mirror: MirrorSettings;
+  readonly #tenure: Tenure;
+  #state: State | undefined;
+  #status: MirrorStatus;
+  #stopping = false;
+  readonly #wake = new AbortController();
+  #lastTurnMs: number;
+
+  constructor(settings: ShardSettings, mirror: MirrorSettings, tenure: Tenure) {
+    this.#settings = settings;
+    this.#mirror = mirror;
+    this.#tenure = tenure;
+    this.#lastTurnMs = settings.system.monotonicMs();
+    const { shard } = tenure.lease;
+    this.#status = { shard, state: 'connecting', sequence: 0, peerSequence: 0, epoch: 0, lagMs: 0 };
+  }
+
+  get id(): number {
+    return this.#tenure.lease.shard;
+  }
+
+  get readAgeMs(): number {
+    return this.#settings.system.monotonicMs() - this.#lastTurnMs;
+  }
+
+  readonly mailboxes: readonly string[] = [];
+
+  lanes(): LaneStatus[] {
+    return [];
+  }
+
+  census(): ReadonlyMap<string, number> {
+    return new Map();
+  }
+
+  get status(): MirrorStatus {
+    return this.#status;
+  }
+
+  stop(): void {
+    this.#stopping = true;
+    this.#wake.abort();
+  }
+
+  async run(): Promise<'stopped' | 'lost'> {
+    const { log, system } = this.#settings;
+    while (!this.#stopping && this.#tenure.holds) {
+      this.#lastTurnMs = system.monotonicMs();
+      try {
+        await this.#turn();
+      } catch (error) {
+        this.#state = undefined;
+        if (error instanceof LeaseLost) return 'lost';
+        if (error instanceof Refused) this.#refuse(error.refusal);
+        else if (error instanceof InvariantBroken)
+          this.#refuse({
+            refused: 'diverged',
+            detail: error.message,
+            remedy: 'the same release must run at both sites; then copy this shard anew',
+          });
+        else if (error instanceof Unavailable) {
+          this.#say({ state: 'connecting' });
+          log.debug({ shard: this.id, error: error.message }, 'mirror: the other site or the own store is away');
+        } else log.error({ shard: this.id, error: describe(error) }, 'mirror failed, trying again');
+        await system.sleep(limits.mirrorRetryMs, this.#wake.signal);
+      }
+    }
+    return this.#stopping && this.#tenure.holds ? 'stopped' : 'lost';
+  }
+
+  async #turn(): Promise<void> {
+    const { peer } = this.#mirror;
+    const state = (this.#state ??= await this.#open());
+    const found = await peer.links(this.id, state.cursor, limits.mirrorLinksMax, limits.mirrorBlockMs);
+    for (const { position, link } of found) {
+      if (this.#stopping || !this.#tenure.holds) return;
+      await this.#take(state, position, link);
+    }
+    if (found.length > 0) await peer.acknowledge(this.id, state.cursor);
+    else {
+      // Nothing came: is there nothing, or was the journal trimmed or written by another branch?
+      const there = await peer.whereabouts(this.id);
+      this.#say({ state: 'following', peerSequence: there.head.sequence });
+      if (there.head.hash !== state.head.hash && there.head.sequence <= state.head.sequence) this.#state = undefined;
+      else if (there.oldest > state.head.sequence + 1) this.#state = undefined;
+    }
+  }
+
+  /** Where this shard stands, and what that asks for: only a shard on the history of the other site is followed. */
+  async #open(): Promise<State> {
+    const { store, registry, system } = this.#settings;
+    const { mirrors, peer, greeting, site } = this.#mirror;
+    const theirs = await peer.greet();
+    if (!theirs) throw new Unavailable('peer', 'the other site has not been started yet');
+    const refusal = checkGreeting(greeting, theirs) ?? (theirs.site === site ? sameNumber(site) : undefined);
+    if (refusal) throw new Refused(refusal);
+    const opening = await store.open(this.#tenure.lease);
+    const place = await mirrors.place(this.id);
+    const sequence = await this.#retake();
+    const there = await peer.whereabouts(this.id);
+    const oldest = (await mirrors.oldest(this.id)) ?? opening.head.sequence + 1;
+    const course = place.copying
+      ? ({ course: 'copy', why: 'the last copy was not finished' } as const)
+      : courseOf({ head: opening.head, begins: opening.begins, oldest }, there);
+    const state: State = {
+      head: opening.head,
+      begins: opening.begins,
+      cursor: place.cursor ?? positionStart,
+      sequence,
+      actors: new Map(),
+    };
+    this.#say({ sequence: state.head.sequence, epoch: state.head.epoch, peerSequence: there.head.sequence });
+    switch (course.course) {
+      case 'follow':
+        return state;
+      case 'wait':
+        this.#say({ state: 'waiting' });
+        throw new Unavailable('peer', 'the other site is behind this one, or on a branch that lost');
+      case 'yield': {
+        const number = await handOver(
+          { shard: this.id, mirrors, peer, site, fork: course.fork, snapshots: store },
+          (commit) => this.#commit(state, commit),
+        );
+        this.#settings.log.warn(
+          {
+            shard: this.id,
+            fork: course.fork.sequence,
+            head: state.head.sequence,
+            gone: course.gone,
+            packages: number,
+          },
+          'this shard had a history of its own: it is handed over and copied anew',
+        );
+        break;
+      }
+      case 'copy':
+        this.#settings.log.warn({ shard: this.id, why: course.why }, 'mirror: the shard is copied');
+        break;
+    }
+    await copyShard(
+      {
+        shard: this.id,
+        peer,
+        registry,
+        mailboxes: opening.mailboxes,
+        from: course.course === 'yield' ? course.fork.sequence + 1 : 1,
+        nowMs: () => system.now(),
+        progress: (copied) => this.#say({ state: 'copying', copied }),
+        stopped: () => this.#stopping || !this.#tenure.holds,
+      },
+      (commit) => this.#commit(state, commit),
+    );
+    return this.#open();
+  }
+
+  /** A fresh epoch: what a turn that failed may have sent is refused from here on. */
+  async #retake(): Promise<number> {
+    const { store, system } = this.#settings;
+    const sentAtMs = system.monotonicMs();
+    const outcome = await store.acquire(this.id, this.#tenure.lease.owner, this.#tenure.ttlMs);
+    if (outcome.outcome === 'held') throw new LeaseLost(this.id, `${outcome.owner} has it`);
+    this.#tenure.retaken(outcome.lease, sentAtMs);
+    return 0;
+  }
+
+  async #take(state: State, position: Position, link: Link): Promise<void> {
+    // A cursor that is not known yet is found by reading on from the beginning.
+    if (link.epoch <= state.head.epoch && link.sequence < state.head.sequence) {
+      state.cursor = position;
+      return;
+    }
+    const reception = receive(state.head, link, (hash) => hash === state.head.hash || state.head.sequence === 0);
+    if (!('taken' in reception)) throw new Refused(reception);
+    if (reception.taken === 'repeat') {
+      state.cursor = position;
+      return;
+    }
+    const entry = entryOf(link);
+    await this.#load(state, entry);
+    const before = new Map(entry.records.map(({ actor }) => [actor, state.actors.get(actor)] as const));
+    followEntry(this.#settings.registry, state.actors, entry);
+    const commit = mirrored(entry, link, begun(state.begins, state.head, link), position, before, state.actors);
+    await this.#commit(state, commit);
+    state.cursor = position;
+    const lagMs = Math.max(0, this.#settings.system.now() - entry.at);
+    this.#say({ state: 'following', sequence: link.sequence, epoch: link.epoch, lagMs });
+    if (state.actors.size > limits.actorsCachedMax) state.actors.clear();
+  }
+
+  async #load({ actors }: State, { records }: JournalEntry): Promise<void> {
+    const { store, registry } = this.#settings;
+    const wanted = [...new Set(records.map(({ actor }) => actor))].filter((address) => !actors.has(address));
+    for (let from = 0; from < wanted.length; from += limits.scanCount) {
+      const page = wanted.slice(from, from + limits.scanCount);
+      const texts = await store.load(this.id, page);
+      for (const [address, text] of texts) actors.set(address, thawed(registry, address, text));
+    }
+  }
+
+  async #commit(state: State, commit: Commit): Promise<void> {
+    const { store, committed } = this.#settings;
+    const outcome = await store.commit(this.#tenure.lease, ++state.sequence, commit, 'mirror');
+    switch (outcome.outcome) {
+      case 'committed':
+        if (commit.mirror?.anew) ({ head: state.head, begins: state.begins } = commit.mirror.anew);
+        if (commit.link) {
+          const { incarnation, epoch, sequence, hash } = commit.link;
+          state.head = { incarnation, epoch, sequence, hash };
+        }
+        if (commit.begins) state.begins = commit.begins;
+        committed(this.id, commit);
+        return;
+      case 'stale':
+        throw new LeaseLost(this.id, `epoch ${outcome.epoch} has it`);
+      case 'gated':
+        throw new LeaseLost(this.id, `the gate does not let a mirror through: ${outcome.why}`);
+      case 'gap':
+        throw new Error(`commit ${state.sequence} came where ${outcome.expected} was expected`);
+      case 'damaged':
+        throw new Error(`the store is damaged: ${outcome.detail}`);
+    }
+  }
+
+  #refuse(refusal: Refusal): void {
+    if (this.#status.refusal?.detail !== refusal.detail)
+      this.#settings.log.error({ shard: this.id, ...refusal }, 'mirror: what the other site says is not taken');
+    this.#say({ state: 'refused', refusal });
+  }
+
+  #say(changes: Partial<MirrorStatus>): void {
+    const { refusal: _, ...rest } = this.#status;
+    this.#status = { ...(changes.state === 'following' ? rest : this.#status), ...changes };
+    this.#mirror.told(this.#status);
+  }
+}
+
+function sameNumber(site: number): Refusal {
+  return {
+    refused: 'other-deployment',
+    detail: `both sites say that they are number ${site}`,
+    remedy: 'one of them is "primary" and the other "secondary": set [orchestrator] site',
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * The other site's Redis. The user that comes here needs to read the keys of shards and of the site, and to write one thing:
+ * how far it has read, in the hash of the readers.
+ */
+import type { Begin, Whereabouts } from '../core/merge/course.ts';
+import type { Taken } from '../core/taken.ts';
+import type { Log, OutboundEntry, PeerGreeting, PeerSite, System } from '../ports.ts';
+import { limits } from '../../config/limits.ts';
+import { headOf, type Link } from '../protocol/chain.ts';
+import type { Envelope } from '../protocol/envelope.ts';
+import type { Address } from '../protocol/ids.ts';
+import { positionStart, type Position } from '../protocol/journal.ts';
+import type { Keyspace } from '../protocol/keys.ts';
+import type { RedisSettings } from './client.ts';
+import { Connection } from './connection.ts';
+import type { RawEntry } from './following.ts';
+import { linkIn, lostAfter } from './mirrorstore.ts';
+
+/** Under this name the other site says up to where it has this one's journal. */
+export const peerReader = 'peer';
+
+export interface PeerOptions {
+  redis: RedisSettings;
+  space: Keyspace;
+  system: System;
+  log: Log;
+}
+
+export class RedisPeer implements PeerSite {
+  readonly #options: PeerOptions;
+  readonly #space: Keyspace;
+  readonly #shared: Connection;
+  /** One for each shard that is followed: its reads block. */
+  readonly #followers = new Map<number, Connection>();
+
+  constructor(options: PeerOptions) {
+    this.#options = options;
+    this.#space = options.space;
+    this.#shared = this.#connect('peer');
+  }
+
+  close(): void {
+    this.#shared.close();
+    for (const connection of this.#followers.values()) connection.close();
+    this.#followers.clear();
+  }
+
+  async greet(): Promise<PeerGreeting | undefined> {
+    const names = ['deployment', 'version', 'shards', 'incarnation', 'number', 'role', 'epoch'] as const;
+    const [deployment, version, shards, incarnation, site, role, epoch] = await this.#shared.run((client) =>
+      client.hmget(this.#space.site, ...names),
+    );
+    if (!incarnation || !site) return undefined;
+    return {
+      deployment: deployment ?? '',
+      version: Number(version ?? 0),
+      shards: Number(shards),
+      incarnation,
+      site: Number(site),
+      role: role ?? '',
+      epoch: Number(epoch ?? 0),
+    };
+  }
+
+  async whereabouts(shard: number): Promise<Whereabouts> {
+    const keys = this.#space.shard(shard);
+    const [[incarnation, head, begins], [first]] = (await this.#shared.run((client) =>
+      Promise.all([
+        client.hmget(keys.lease, 'incarnation', 'head', 'begins'),
+        client.xrange(keys.journal, '-', '+', 'COUNT', 1),
+      ]),
+    )) as [(string | null)[], RawEntry[]];
+    const place = headOf(incarnation ?? '', head);
+    return {
+      head: place,
+      begins: JSON.parse(begins ?? '[]') as Begin[],
+      oldest: (first && linkIn('', first)?.sequence) ?? place.sequence + 1,
+    };
+  }
+
+  async links(
+    shard: number,
+    after: Position,
+    count: number,
+    blockMs: number,
+  ): Promise<{ position: Position; link: Link }[]> {
+    let follower = this.#followers.get(shard);
+    if (!follower) this.#followers.set(shard, (follower = this.#connect(`peer-${shard}`)));
+    const keys = this.#space.shard(shard);
+    const answer = await follower.run(
+      async (client) =>
+        [
+          await client.hget(keys.lease, 'incarnation'),
+          await client.xread('COUNT', count, 'BLOCK', Math.max(1, blockMs), 'STREAMS', keys.journal, after),
+        ] as const,
+      blockMs + limits.readWatchdogMarginMs,
+    );
+    const [incarnation, streams] = answer as [string | null, [string, RawEntry[]][] | null];
+    return (streams?.[0]?.[1] ?? []).flatMap((entry) => {
+      const link = linkIn(incarnation ?? '', entry);
+      return link ? [{ position: entry[0], link }] : [];
+    });
+  }
+
+  async beside(shard: number): ReturnType<PeerSite['beside']> {
+    const keys = this.#space.shard(shard);
+    const [mailboxes, relayed, sent, outbound, commands] = await this.#shared.run((client) =>
+      Promise.all([
+        client.smembers(keys.mailboxes),
+        client.hgetall(keys.relayed),
+        client.hgetall(keys.sent),
+        client.xrange(keys.outbound, '-', '+') as Promise<RawEntry[]>,
+        client.xrange(keys.commands, '-', '+') as Promise<RawEntry[]>,
+      ]),
+    );
+    return {
+      mailboxes,
+      relayed: new Map(Object.entries(relayed).map(([source, taken]) => [Number(source), taken])),
+      sent: new Map(Object.entries(sent).map(([target, number]) => [Number(target), Number(number)])),
+      outbound: outbound.map(([id, fields]): OutboundEntry => {
+        const [, target = '', , number = '', , envelope = ''] = fields;
+        return { id, shard: Number(target), number: Number(number), envelope };
+      }),
+      putOff: commands.flatMap(([, [kind, text = '[]']]) =>
+        kind === 'derived' ? (JSON.parse(text) as Envelope[]) : [],
+      ),
+    };
+  }
+
+  async scan(
+    shard: number,
+    cursor: string,
+  ): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }> {
+    const { snapshots } = this.#space.shard(shard);
+    const [next, flat] = await this.#shared.run((client) => client.hscan(snapshots, cursor, 'COUNT', limits.scanCount));
+    const page: [Address, string][] = [];
+    for (let index = 0; index + 1 < flat.length; index += 2) page.push([flat[index] as Address, flat[index + 1]!]);
+    return { cursor: next, done: next === '0', snapshots: page };
+  }
+
+  lost(shard: number, afterNumber: number, count: number): Promise<{ number: number; text: string }[]> {
+    return lostAfter(this.#shared, this.#space, shard, afterNumber, count);
+  }
+
+  async taken(shard: number, site: number): Promise<Taken | undefined> {
+    const { relayed } = this.#space.shard(shard);
+    return (await this.#shared.run((client) => client.hget(relayed, String(-site)))) ?? undefined;
+  }
+
+  async acknowledge(shard: number, position: Position): Promise<void> {
+    if (position === positionStart) return;
+    await this.#shared.run((client) => client.hset(this.#space.shard(shard).readers, peerReader, position));
+  }
+
+  #connect(name: string): Connection {
+    const { redis, system, log } = this.#options;
+    return new Connection({ ...redis, name: `${redis.name}-${name}` }, system, log);
+  }
+}
