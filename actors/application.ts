@@ -12,6 +12,8 @@ import { limitDefinition } from './limit/machine.ts';
 import { queueDefinition } from './queue/machine.ts';
 import { rosterDefinition } from './roster/machine.ts';
 import { scheduleDefinition } from './schedule/machine.ts';
+import { siteDefinition } from './site/machine.ts';
+import { syncDefinition } from './sync/machine.ts';
 import { taskDefinition } from './task/machine.ts';
 import { uniqueDefinition } from './unique/machine.ts';
 
@@ -26,6 +28,8 @@ export const builtInDefinitions: readonly Definition[] = [
   rosterDefinition,
   uniqueDefinition,
   bulkDefinition,
+  siteDefinition,
+  syncDefinition,
 ];
 
 /** @param more definitions of the user, beside the built-in ones */

@@ -112,6 +112,8 @@ export const limits = {
   lostEveryMs: 1_000,
   /** Branches of a shard's history whose beginnings are remembered: as many promotions may a site miss and still find the fork. */
   branchesMax: 100,
+  /** Differences that one comparison of both sites lists. */
+  driftReportMax: 100,
   projectEntriesMax: 200,
   auditEntriesMax: 500,
   auditEveryMs: 500,

@@ -14,6 +14,10 @@ const redisUrl = z
   .string()
   .max(2_048)
   .regex(/^rediss?:\/\/\S+$/, 'is an address like redis://localhost:6379');
+const keyPrefix = z
+  .string()
+  .max(64)
+  .regex(/^[A-Za-z0-9:_-]*$/, 'may have letters, digits, ":", "_" and "-"');
 const postgresUrl = z
   .string()
   .max(2_048)
@@ -128,12 +132,7 @@ export const configSchema = z.strictObject({
         .optional()
         .describe('Instead of url: addresses of some nodes of a Redis Cluster, which name the others.'),
       agent_url: redisUrl.optional().describe('Address that agents are told; default: the same.'),
-      prefix: z
-        .string()
-        .max(64)
-        .regex(/^[A-Za-z0-9:_-]*$/, 'may have letters, digits, ":", "_" and "-"')
-        .default('')
-        .describe('Stands before every key, where several sites share a Redis.'),
+      prefix: keyPrefix.default('').describe('Stands before every key, where several sites share a Redis.'),
       manage_acl: z
         .boolean()
         .optional()
@@ -173,6 +172,68 @@ export const configSchema = z.strictObject({
         .optional()
         .describe('Days for which every step is kept in PostgreSQL, in whole months; without it for ever.'),
     })
+    .prefault({}),
+  peer: z
+    .strictObject({
+      redis: redisUrl
+        .optional()
+        .describe('Address of the Redis of the other site, which this one reads. Makes a pair.'),
+      prefix: keyPrefix.optional().describe('Stands before every key there; default: [redis] prefix.'),
+      api: z
+        .string()
+        .max(2_048)
+        .regex(/^https?:\/\/[^\s/]+$/, 'is an address like https://other:8010')
+        .optional()
+        .describe('Where the API of the other site answers: what clients are told.'),
+      deployment: z
+        .string()
+        .regex(/^[A-Za-z][A-Za-z0-9._-]{0,63}$/, 'is a letter followed by letters, digits, ".", "_" or "-"')
+        .optional()
+        .describe('Name of the deployment, the same at both sites.'),
+      mode: z
+        .enum(['manual', 'witness'])
+        .default('manual')
+        .describe('Who promotes the standby when the active site is lost: an operator, or the holder of the lease.'),
+      writes_on_standby: z
+        .enum(['refuse', 'redirect'])
+        .default('refuse')
+        .describe('What a standby answers to writes: a problem that names the active site, or 307.'),
+      resume_after: z
+        .int()
+        .min(1)
+        .max(3_600)
+        .default(10)
+        .describe('Seconds that an active site waits after a restart for a peer that does not answer (mode manual).'),
+      ...clientTls('the Redis of the other site'),
+    })
+    .refine(...together)
+    .refine(({ redis, api, deployment }) => new Set([redis, api, deployment].map((v) => v === undefined)).size === 1, {
+      path: ['redis'],
+      message: 'redis, api and deployment stand together: a pair needs all three',
+    })
+    .prefault({}),
+  witness: z
+    .strictObject({
+      etcd: z
+        .array(
+          z
+            .string()
+            .max(2_048)
+            .regex(/^https?:\/\/[^\s/]+$/, 'is an address like http://127.0.0.1:2379'),
+        )
+        .min(1)
+        .max(9)
+        .optional()
+        .describe('Addresses of etcd at a third place, whose lease says who may be active.'),
+      lease_ttl: z
+        .int()
+        .min(5)
+        .max(600)
+        .default(10)
+        .describe('Seconds after which a lost holder is given up. It relies on 0.9 of them.'),
+      ...clientTls('etcd'),
+    })
+    .refine(...together)
     .prefault({}),
   metrics: z
     .strictObject({
@@ -250,5 +311,6 @@ export const secretKeys: readonly string[] = [
   'redis.cluster',
   'redis.agent_url',
   'postgres.url',
+  'peer.redis',
   'auth.jwks_url',
 ];

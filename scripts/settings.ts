@@ -3,6 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { jwksKeys, pemKeys, remoteKeys, secretKeys, watchedKeys, type TokenKeys } from '../api/keys.ts';
 import { ensureSecret, ensureSecrets, secretsOf } from '../api/token.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
+import { pairProblems } from '../config/pair.ts';
 import type { Config } from '../config/schema.ts';
 import { transportProblems } from '../config/transport.ts';
 import type { Log } from '../runtime/ports.ts';
@@ -18,7 +19,7 @@ export function readSettings(from: { file: string | undefined; set: readonly str
     env: process.env,
     set: from.set,
   });
-  const problems = transportProblems(config, process.env);
+  const problems = [...transportProblems(config, process.env), ...pairProblems(config)];
   if (problems.length > 0) throw new ConfigError(problems);
   return { config };
 }
@@ -48,8 +49,8 @@ export function tokenKeys(config: Config, watch: { log: Log; monotonicMs: () => 
 export function openLog(config: Config): RunningLog {
   const { level, format, directory } = config.logging;
   const log = createLog({ level, format, directory: directory && resolve(projectRoot, directory) });
-  const { redis, postgres, auth } = config;
-  const addresses = [redis.url, ...(redis.cluster ?? []), redis.agent_url, postgres.url, auth.jwks_url];
+  const { redis, peer, postgres, auth } = config;
+  const addresses = [redis.url, ...(redis.cluster ?? []), redis.agent_url, peer.redis, postgres.url, auth.jwks_url];
   log.hide(...addresses.flatMap(secretsOfAddress));
   if (auth.algorithm === 'HS256') log.hide(...ensureSecrets(secretFile(config)));
   log.hide(agentSecret(config));

@@ -123,7 +123,9 @@ describe('config print', () => {
     const keys = Object.entries(configSchema.shape).flatMap(([section, table]) =>
       Object.keys(table.unwrap().shape).map((key) => `${section}.${key}`),
     );
-    expect(keys.filter((key) => /url$|cluster$|password|token|secret$/.test(key))).toEqual([...secretKeys]);
+    expect(keys.filter((key) => /url$|cluster$|^peer\.redis$|password|token|secret$/.test(key))).toEqual([
+      ...secretKeys,
+    ]);
   });
 });
 

@@ -21,6 +21,8 @@ const addresses: Record<string, Address> = {
   unique: 'unique/u-3-golden',
   roster: 'roster/r-3-~jf3zjj1yqw9vn',
   bulk: 'bulk/b-3-golden',
+  site: 'site/c-16-primary',
+  sync: 'sync/c-16-primary',
 };
 
 const files = readdirSync(folder)

@@ -1,0 +1,49 @@
+/** What the mirror of a site is told: how it stands, and what operators want. */
+import * as z from 'zod';
+import { limits } from '../../config/limits.ts';
+
+const count = z.int().min(0);
+const text = z.string().max(limits.errorMessageLengthMax);
+
+export const linkStates = [
+  'idle',
+  'connecting',
+  'catching_up',
+  'streaming',
+  'lagging',
+  'disconnected',
+  'reconciling',
+  'copying',
+  'refused',
+  'paused',
+] as const;
+export type LinkState = (typeof linkStates)[number];
+
+export const syncInput = z.strictObject({ interval_ms: z.int().min(1_000) });
+
+export const refusalSchema = z.strictObject({ name: text, detail: text, remedy: text });
+export const driftSchema = z.strictObject({ shard: count, actor: text, detail: text });
+
+export const syncEvents = {
+  /** How the mirrors of all shards stand together. */
+  observed: z.strictObject({
+    type: z.literal('observed'),
+    link: z.enum(linkStates).exclude(['paused']),
+    lag_entries: count,
+    lag_ms: count,
+    copied: count.optional(),
+    refusal: refusalSchema.optional(),
+  }),
+  pause: z.strictObject({ type: z.literal('pause') }),
+  resume: z.strictObject({ type: z.literal('resume') }),
+  /** Both sites are to be compared now, and not at the next interval. */
+  check: z.strictObject({ type: z.literal('check') }),
+  checked: z.strictObject({
+    type: z.literal('checked'),
+    equal: z.boolean(),
+    drift: z.array(driftSchema).max(limits.driftReportMax),
+  }),
+} as const;
+
+export type SyncInput = z.infer<typeof syncInput>;
+export type SyncEvent = z.infer<(typeof syncEvents)[keyof typeof syncEvents]>;
