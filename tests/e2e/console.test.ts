@@ -177,6 +177,24 @@ describe('agents and machines', { timeout: 60_000 }, () => {
     await page.waitForSelector(`${agent} .badge >> text=/draining|retired/`);
   });
 
+  test('a schedule is run now, paused, resumed and removed', async () => {
+    await signIn('/schedules', 'read', 'schedules:control');
+    const schedule = '[data-schedule]:has-text("weekly")';
+    await page.waitForSelector(`${schedule} >> text=0 6 * * MON`);
+    await page.click(`${schedule} >> text=Run now`);
+    await page.waitForSelector(`${schedule} .badge >> text=succeeded`);
+    await page.click(`${schedule} >> text=Pause`);
+    await page.waitForSelector(`${schedule} .badge >> text=paused`);
+    await page.click(`${schedule} >> text=Resume`);
+    await page.waitForSelector(`${schedule} .badge >> text=active`);
+    await page.click(`${schedule} >> text=weekly`);
+    await expect.poll(litStates, deadline).toEqual(['schedule.active']);
+    await page.goBack();
+    await page.click(`${schedule} >> text=Remove`);
+    await page.click('dialog button.main');
+    await page.waitForSelector('text=No schedule is here');
+  });
+
   test('a machine shows how many stand where, and a click lists them', async () => {
     await signIn('/machines/task', 'read');
     await page.waitForSelector('svg.chart.heat [data-state="task.parked"] .count:not(:empty)');
@@ -211,6 +229,7 @@ describe.each([
       '/tasks',
       '/agents',
       '/queues',
+      '/schedules',
       '/machines',
       '/machines/agent',
       '/set-aside',

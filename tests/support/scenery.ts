@@ -71,6 +71,9 @@ export async function startScenery(): Promise<Scenery> {
   };
   for (let number = 0; number < 4; number++)
     await submit({ type: 'translate', parameters: { text: `Satz ${number}` }, retry: once });
+  await api.call('/api/v1/schedules', {
+    body: { name: 'weekly', cron: '0 6 * * MON', timezone: 'Europe/Berlin', task: { type: 'summarise' } },
+  });
   await settled(tasks.succeeded);
   await settled(tasks.hostile);
   await settled(tasks.parked);

@@ -54,6 +54,7 @@ const colours = {
   parked: 'bad',
   expired: 'odd',
   idle: 'good',
+  active: 'good',
   busy: 'busy',
   paused: 'warn',
   draining: 'warn',

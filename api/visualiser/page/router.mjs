@@ -5,6 +5,7 @@ import { AgentsView } from './views/agents.mjs';
 import { MachineView, MachinesView } from './views/machines.mjs';
 import { OverviewView } from './views/overview.mjs';
 import { QueuesView } from './views/queues.mjs';
+import { SchedulesView } from './views/schedules.mjs';
 import { SetAsideView } from './views/setaside.mjs';
 import { StreamsView } from './views/streams.mjs';
 import { TasksView } from './views/tasks.mjs';
@@ -16,6 +17,7 @@ const routes = [
   { path: 'tasks', View: TasksView, name: 'Tasks', key: 't' },
   { path: 'agents', View: AgentsView, name: 'Agents', key: 'a' },
   { path: 'queues', View: QueuesView, name: 'Queues', key: 'q' },
+  { path: 'schedules', View: SchedulesView, name: 'Schedules', key: 'c' },
   { path: 'machines', View: MachinesView, name: 'Machines', key: 'm' },
   { path: 'machines/:definition', View: MachineView },
   { path: 'set-aside', View: SetAsideView, name: 'Set aside', key: 's' },
@@ -45,7 +47,7 @@ export function routeOf(pathname) {
 function placeOf(pattern, { definition }) {
   const [first] = pattern.split('/');
   if (first !== 'actors') return first;
-  return { task: 'tasks', agent: 'agents' }[definition] ?? 'machines';
+  return { task: 'tasks', agent: 'agents', schedule: 'schedules' }[definition] ?? 'machines';
 }
 
 /** `actors/:definition/:id` against a path; undefined when it is another. */

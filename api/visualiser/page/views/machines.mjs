@@ -80,6 +80,7 @@ export class MachineView {
       const leaf = !this.#chart.chart.states.some(({ parent }) => parent === id);
       return this.#app.href('tasks', leaf ? { status: id.split('.').at(-1) } : {});
     }
+    if (this.#definition === 'schedule') return this.#app.href('schedules', { status: id.split('.').at(-1) });
     if (this.#definition === 'agent') return this.#app.href('agents', { state: id.split('.').at(-1) });
     return this.#app.href(`actors/${this.#definition}`, { state: id.split('.').slice(1).join('.') });
   }
