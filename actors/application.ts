@@ -14,7 +14,7 @@ import { rosterDefinition } from './roster/machine.ts';
 import { scheduleDefinition } from './schedule/machine.ts';
 import { siteDefinition } from './site/machine.ts';
 import { syncDefinition } from './sync/machine.ts';
-import { taskDefinition } from './task/machine.ts';
+import { taskDefinition } from './task/definition.ts';
 import { uniqueDefinition } from './unique/machine.ts';
 
 export const builtInDefinitions: readonly Definition[] = [

@@ -4,15 +4,13 @@ import type * as z from 'zod';
 import { bulkAddress, bulkId } from '../actors/bulk/address.ts';
 import { bulkCancelSchema, bulkRedriveSchema } from '../actors/bulk/events.ts';
 import type { BulkContext } from '../actors/bulk/context.ts';
-import { limits } from '../config/limits.ts';
 import type { Command } from '../runtime/protocol/envelope.ts';
-import { Unavailable } from '../runtime/protocol/errors.ts';
-import { comparePositions, positionStart, type Position } from '../runtime/protocol/journal.ts';
 import type { JsonObject } from '../runtime/protocol/json.ts';
 import type { ActorView } from '../runtime/protocol/snapshot.ts';
 import { allow, callerOf, type Caller } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import { taskFilterOf } from './bulkworker.ts';
+import { caughtUp } from './chunks.ts';
 import type { ApiContext } from './context.ts';
 import { refuse } from './outcome.ts';
 import { Problem } from './problem.ts';
@@ -33,7 +31,8 @@ export function begin(context: ApiContext, action: 'cancel' | 'redrive'): Reques
     const filter = ofTenant(body.filter, caller);
     if (action === 'redrive' && filter.status?.some((status) => status !== 'parked'))
       throw new Problem('invalid-request', 'only parked tasks can be redriven', { where: '/filter/status' });
-    await caughtUp(context);
+    // The count and the pages know what was committed before.
+    await caughtUp(context, [...Array(context.site.shards).keys()]);
     const matched = await context.readModel.countTasks(taskFilterOf(action, filter, context.system.now()));
     if (body.dry_run) {
       response.json({ action, matched, dry_run: true });
@@ -96,23 +95,6 @@ function ofTenant(filter: Asked['filter'], { tenant }: Caller): Asked['filter'] 
   if (filter.tenant !== undefined && filter.tenant !== tenant)
     throw new Problem('not-allowed', `the token is for the tenant ${tenant}`, { where: '/filter/tenant' });
   return { ...filter, tenant };
-}
-
-/** Waits until the lists know what was committed before, so that the count and the pages do. @throws Unavailable */
-async function caughtUp({ journals, readModel, site, system }: ApiContext): Promise<void> {
-  const shards = Array.from({ length: site.shards }, (_, shard) => shard);
-  const ends = await Promise.all(shards.map((shard) => journals.last(shard)));
-  const until = system.monotonicMs() + limits.replyWaitMs;
-  for (;;) {
-    const marks = await readModel.watermarks();
-    const behind = shards.filter(
-      (shard) => comparePositions((marks[shard] ?? positionStart) as Position, ends[shard]!) < 0,
-    );
-    if (behind.length === 0) return;
-    if (system.monotonicMs() > until)
-      throw new Unavailable('postgres', `the lists of ${behind.length} shards are behind; nothing was begun`);
-    await system.sleep(limits.bulkPollMs);
-  }
 }
 
 async function tell(

@@ -291,6 +291,12 @@ export function components(): Record<string, Schema> {
       ['reason', 'by', 'payload'],
     ),
     History: list('Transition'),
+    Chunk: object({
+      attempt: count,
+      number: { ...count, description: 'From 1 in each attempt, without gaps.' },
+      chunk: json,
+    }),
+    ChunkList: list('Chunk'),
     Agent: agent,
     AgentList: list('Agent'),
     Registration: registration,

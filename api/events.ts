@@ -8,13 +8,15 @@ import { limits } from '../config/limits.ts';
 import type { PositionedEntry } from '../runtime/ports.ts';
 import { address } from '../runtime/protocol/ids.ts';
 import { comparePositions, positionStart, type JournalRecord, type Position } from '../runtime/protocol/journal.ts';
-import { allow, callerOf, stillValid } from './auth.ts';
+import { allow, callerOf } from './auth.ts';
+import { streamChunks } from './chunks.ts';
 import type { ApiContext } from './context.ts';
 import { eventId, parseEventId } from './eventid.ts';
 import { Problem } from './problem.ts';
 import { readTask } from './reading.ts';
 import { idOf, queryOf } from './request.ts';
 import { statusOfRecord, transitionResource } from './resources.ts';
+import { ServerEvents } from './serverevents.ts';
 
 interface Filter {
   /** Addresses; an event of any of them passes. */
@@ -31,16 +33,23 @@ export function eventRoutes(context: ApiContext): Router {
   const router = Router();
   let open = 0;
 
-  const serve = async (request: Request, response: Response, filter: Filter): Promise<void> => {
+  const counted = async (run: () => Promise<void>): Promise<void> => {
     if (open >= limits.sseClientsMax)
       throw new Problem('too-many-streams', `at most ${limits.sseClientsMax} streams`, { retryAfterSeconds: 5 });
     open++;
     try {
-      await new EventStream(context, request, response, filter).run();
+      await run();
     } finally {
       open--;
     }
   };
+
+  const serve = (request: Request, response: Response, filter: Filter): Promise<void> =>
+    counted(() => new EventStream(context, request, response, filter).run());
+
+  router.get('/tasks/:id/chunks/events', allow('read'), (request, response) =>
+    counted(() => streamChunks(context, request, response)),
+  );
 
   router.get('/tasks/:id/events', allow('read'), async (request, response) => {
     const { id, shard } = idOf(request, 't', context.site.shards);
@@ -78,9 +87,8 @@ export function eventRoutes(context: ApiContext): Router {
 class EventStream {
   readonly #context: ApiContext;
   readonly #request: Request;
-  readonly #response: Response;
+  readonly #events: ServerEvents;
   readonly #filter: Filter;
-  readonly #over = new AbortController();
   readonly #seen = new Map<number, Position>();
   /** What was committed while older events were still being sent. */
   #held: PositionedEntry[] | undefined = [];
@@ -88,38 +96,33 @@ class EventStream {
   constructor(context: ApiContext, request: Request, response: Response, filter: Filter) {
     this.#context = context;
     this.#request = request;
-    this.#response = response;
+    this.#events = new ServerEvents(context, request, response);
     this.#filter = filter;
   }
 
   async run(): Promise<void> {
     const { follower, site } = this.#context;
-    const lastId =
-      this.#request.get('Last-Event-ID') ?? new URLSearchParams(this.#request.url.split('?')[1]).get('last_event_id');
-    const resumed = parseEventId(lastId ?? undefined, site.shards);
-    this.#response.once('close', () => this.#over.abort());
+    const resumed = parseEventId(ServerEvents.lastIdOf(this.#request), site.shards);
     const listening = await follower.listen((entry) => this.#hear(entry));
     try {
       for (const [shard, position] of listening.from)
         if (this.#filter.shard === undefined || shard === this.#filter.shard)
           this.#seen.set(shard, resumed?.get(shard) ?? position);
-      this.#response.status(200).set({ 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' });
-      this.#response.flushHeaders();
-      if (this.#request.method === 'HEAD') return;
+      if (!this.#events.begin()) return;
       if (resumed) await this.#catchUp(resumed);
       await this.#snapshot();
       this.#release();
-      await this.#stay();
+      await this.#events.stay(() => eventId(this.#seen));
     } finally {
       listening.stop();
-      this.#response.end();
+      this.#events.close();
     }
   }
 
   #hear(entry: PositionedEntry): void {
     if (this.#filter.shard !== undefined && entry.entry.shard !== this.#filter.shard) return;
     if (!this.#held) this.#send(entry);
-    else if (this.#held.push(entry) > limits.sseHeldEntriesMax) this.#over.abort();
+    else if (this.#held.push(entry) > limits.sseHeldEntriesMax) this.#events.end();
   }
 
   #release(): void {
@@ -130,7 +133,7 @@ class EventStream {
 
   #send({ position, entry }: PositionedEntry): void {
     const last = this.#seen.get(entry.shard);
-    if (this.#over.signal.aborted || (last !== undefined && comparePositions(position, last) <= 0)) return;
+    if (this.#events.over.aborted || (last !== undefined && comparePositions(position, last) <= 0)) return;
     const before = eventId(this.#seen);
     this.#seen.set(entry.shard, position);
     const records = entry.records.filter((record) => matches(record, this.#filter));
@@ -138,14 +141,12 @@ class EventStream {
       // A client that is cut off in the middle of an entry gets the whole entry again.
       const id = index === records.length - 1 ? eventId(this.#seen) : before;
       this.#write('transition', transitionResource(record, entry.at), id);
-      if (this.#filter.untilSettled !== undefined && settles(record)) this.#over.abort();
+      if (this.#filter.untilSettled !== undefined && settles(record)) this.#events.end();
     }
   }
 
-  /** A client that does not read must not fill the memory of the server; it comes back with its Last-Event-ID. */
   #write(event: string, data: object, id = eventId(this.#seen)): void {
-    const text = `id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
-    if (!this.#response.write(text) && this.#response.writableLength > limits.sseBufferedBytesMax) this.#over.abort();
+    this.#events.write(event, data, id);
   }
 
   async #catchUp(resumed: ReadonlyMap<number, Position>): Promise<void> {
@@ -153,7 +154,7 @@ class EventStream {
     for (const [shard, from] of resumed) {
       if (!this.#seen.has(shard)) continue;
       if (!(await this.#holds(shard, from))) this.#write('gap', { shard, after: from });
-      for (let after = from; !this.#over.signal.aborted;) {
+      for (let after = from; !this.#events.over.aborted;) {
         const page = await journals.range(shard, after, limits.followEntriesMax);
         for (const entry of page) this.#send(entry);
         const last = page[page.length - 1];
@@ -178,22 +179,7 @@ class EventStream {
     if (id === undefined) return;
     const task = await readTask(this.#context, id, callerOf(this.#request));
     this.#write('snapshot', task);
-    if (settledStatuses.has(task.status)) this.#over.abort();
-  }
-
-  async #stay(): Promise<void> {
-    const { system, auth, ready } = this.#context;
-    const caller = callerOf(this.#request);
-    while (!this.#over.signal.aborted && ready()) {
-      const expiresMs = Math.max(0, caller.expiresAt * 1000 - system.now());
-      await system.sleep(Math.min(limits.sseHeartbeatMs, expiresMs), this.#over.signal);
-      if (this.#over.signal.aborted) return;
-      if (!stillValid(caller, auth)) {
-        this.#write('end', { reason: 'the token is no longer valid' });
-        return;
-      }
-      this.#response.write(': still here\n\n');
-    }
+    if (settledStatuses.has(task.status)) this.#events.end();
   }
 }
 

@@ -166,6 +166,30 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-id', 'not-found', 'too-many-streams'],
     },
   },
+  '/api/v1/tasks/{id}/chunks': {
+    get: {
+      summary: 'Partial results of a task, oldest first',
+      scope: 'read',
+      tenants: true,
+      parameters: [
+        taskId,
+        inQuery('after', { type: 'string' }, '`<attempt>.<number>` of the last one known.'),
+        paging[0]!,
+      ],
+      answers: { 200: ['A page.', ref('ChunkList')] },
+      problems: ['invalid-id', 'not-found', 'invalid-request'],
+    },
+  },
+  '/api/v1/tasks/{id}/chunks/events': {
+    get: {
+      summary: 'The same as they come, from the first one on, until the task is settled',
+      scope: 'read',
+      tenants: true,
+      parameters: [taskId, ...lastEventId],
+      answers: { 200: stream },
+      problems: ['invalid-id', 'not-found', 'invalid-request', 'too-many-streams'],
+    },
+  },
   '/api/v1/events': {
     get: {
       summary: 'Transitions of all actors as they happen',

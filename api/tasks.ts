@@ -8,6 +8,7 @@ import type { JsonObject } from '../runtime/protocol/json.ts';
 import { allow, callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import { begin } from './bulkactions.ts';
+import { chunkPage } from './chunks.ts';
 import type { ApiContext } from './context.ts';
 import { refuse } from './outcome.ts';
 import { pageOf } from './page.ts';
@@ -97,6 +98,8 @@ export function taskRoutes(context: ApiContext): Router {
     if (next !== undefined) response.set('Link', nextLink(linksOf(id).history, query, next));
     response.json({ items: rows.map(historyResource), next: next ?? null });
   });
+
+  router.get('/:id/chunks', allow('read'), chunkPage(context));
 
   router.delete('/:id', allow('tasks:cancel'), async (request, response) => {
     await tell(context, request, response, { type: 'cancel' });

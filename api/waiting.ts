@@ -2,7 +2,7 @@
 import type { Reason } from '../actors/dispatch/reasons.ts';
 import type { Demand } from '../actors/task/demand.ts';
 import { settledStatuses, type TaskStatus } from '../actors/task/status.ts';
-import { beforeQueue, stateReasonCodes, stateReasons, type StateReason } from '../actors/task/waiting.ts';
+import { beforeQueue, stateReasonCodes, stateReasons, type StateReason } from '../actors/task/reasons.ts';
 import { limits } from '../config/limits.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { address, shardOfId } from '../runtime/protocol/ids.ts';
@@ -105,5 +105,6 @@ function sentenceOf(reason: Waiting): string {
 
 const whyParked: Readonly<Record<string, string>> = {
   parent_failed: 'a task that it depends on did not succeed',
+  released: 'agents gave it back too often',
   poison: 'too many agents were lost with it',
 };

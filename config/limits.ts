@@ -9,6 +9,10 @@ export const limits = {
 
   /** Largest parameters or result of one task, as UTF-8 JSON. */
   payloadBytesMax: 256 * 1024,
+  /** Largest partial result, and how many an attempt may report and how large together, as UTF-8 JSON. */
+  chunkBytesMax: 64 * 1024,
+  chunksPerAttemptMax: 10_000,
+  chunkBytesPerAttemptMax: 16 * 1024 * 1024,
   /** Largest snapshot: parameters, result and error of a task together, with room for its own fields. */
   snapshotBytesMax: 768 * 1024,
   /** Largest single stream entry that a shard reads; larger ones are set aside. */
@@ -180,6 +184,8 @@ export const limits = {
   bulkPageEntriesMax: 100,
   /** Bulk actions that one process works at. */
   bulksPerProcessMax: 16,
+  /** How often it is looked whether lists have caught up with the journals. */
+  caughtUpPollMs: 20,
   /** For a worker to do one page, before another one may. */
   bulkLeaseMs: 30_000,
   /** Pause after a page that did not work out, and between two looks for bulk actions that nobody works at. */

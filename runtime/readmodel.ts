@@ -97,6 +97,13 @@ export interface TakenRow {
   count: number;
 }
 
+/** A partial result of an attempt. */
+export interface ChunkRow {
+  attempt: number;
+  number: number;
+  chunk: Json;
+}
+
 export interface TaskFilter {
   status?: string;
   /** One of several. */
@@ -150,6 +157,8 @@ export interface ReadModel {
   tasks(filter: TaskFilter, limit: number, cursor: string | undefined): Promise<Page<TaskRow>>;
   countTasks(filter: TaskFilter): Promise<number>;
   task(id: string): Promise<TaskRow | undefined>;
+  /** Chunks of a task behind a place, in order. */
+  chunks(task: string, after: { attempt: number; number: number }, limit: number): Promise<ChunkRow[]>;
   history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>>;
   agents(limit: number, cursor: string | undefined): Promise<Page<AgentRow>>;
   agent(id: string): Promise<AgentRow | undefined>;

@@ -13,6 +13,7 @@ import { isObject, parseJson, storageProblem, textProblem, type JsonObject } fro
 const taskReports: Readonly<Record<string, { type: string; members: readonly string[] }>> = {
   started: { type: 'start', members: [] },
   progress: { type: 'progress', members: ['progress', 'note'] },
+  chunk: { type: 'chunk', members: ['attempt', 'number', 'chunk'] },
   completed: { type: 'complete', members: ['result', 'cost'] },
   failed: { type: 'fail', members: ['error', 'retryable', 'cost'] },
   released: { type: 'release', members: ['reason'] },
@@ -20,8 +21,8 @@ const taskReports: Readonly<Record<string, { type: string; members: readonly str
 };
 
 /** Members that stand in a stream field as JSON, and the ones that stand there as a number. */
-const jsonMembers = new Set(['result', 'error', 'retryable', 'cost', 'attempts']);
-const numberMembers = new Set(['progress', 'generation']);
+const jsonMembers = new Set(['result', 'chunk', 'error', 'retryable', 'cost', 'attempts']);
+const numberMembers = new Set(['progress', 'generation', 'attempt', 'number']);
 const memberBounds = { depthMax: limits.jsonDepthMax, keysMax: limits.jsonKeysMax };
 
 type Outcome = ReturnType<Application['report']>;

@@ -5,6 +5,7 @@ import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { address, hash32, type Address } from '../../runtime/protocol/ids.ts';
 import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
 import { correction } from '../limit/address.ts';
+import type { Chunks } from './chunks.ts';
 import { claimOf, type Demand } from './demand.ts';
 import type { StartContext } from './start.ts';
 import type { RetryPolicy, TaskEvent, timeoutsSchema } from './events.ts';
@@ -37,6 +38,8 @@ export interface TaskContext extends StartContext {
   failures: number;
   /** Attempts that ended with the loss of their agent. */
   losses: number;
+  /** Attempts that their agents gave back. */
+  releases?: number | undefined;
   /** The agent of the attempt under way, or of the last one. */
   agent?: string | undefined;
   token?: string | undefined;
@@ -45,6 +48,7 @@ export interface TaskContext extends StartContext {
   startedAt?: number | undefined;
   progress?: number | undefined;
   note?: string | undefined;
+  chunks?: Chunks | undefined;
   result?: Json | undefined;
   error?: JsonObject | undefined;
   /** Why it is where it is, where that is not plain from the state. */
@@ -60,6 +64,8 @@ export const taskDefaults = {
   cancelGraceMs: 30_000,
   /** Agents that may be lost with one task before it is parked as poison. */
   lossesMax: 10,
+  /** Attempts of one task that may be given back before it is parked: agents would hand it round for ever. */
+  releasesMax: 100,
   retentionMs: 3_600_000,
 } as const;
 

@@ -99,6 +99,20 @@ export const events = {
     progress: z.number().min(0).max(1).optional(),
     note: reason.optional(),
   }),
+  /** A partial result: the next one of its attempt. */
+  chunk: z.strictObject({
+    type: z.literal('chunk'),
+    ...attempt,
+    attempt: z.int().min(1),
+    number: z.int().min(1),
+    chunk: z
+      .unknown()
+      .refine((value) => value !== undefined, 'is missing')
+      .refine(
+        (value) => value === undefined || !exceedsBytes(JSON.stringify(value), limits.chunkBytesMax),
+        `is larger than ${limits.chunkBytesMax} bytes as JSON`,
+      ),
+  }),
   complete: z.strictObject({ type: z.literal('complete'), ...attempt, result: payload, cost }),
   fail: z.strictObject({
     type: z.literal('fail'),
@@ -112,7 +126,7 @@ export const events = {
 };
 
 /** Events that come as reports of agents; the others are commands. */
-export const reports = ['start', 'progress', 'complete', 'fail', 'release', 'cancelled'] as const;
+export const reports = ['start', 'progress', 'chunk', 'complete', 'fail', 'release', 'cancelled'] as const;
 
 /** Events that only the runtime itself sends. */
 export type DerivedEvent =

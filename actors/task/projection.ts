@@ -62,6 +62,7 @@ const byEvent: Readonly<Record<string, (event: MachineEvent, at: number, status:
     // Progress of an attempt that did not say that it started is its start.
     started_at: new WhenStatus('assigned', at),
   }),
+  chunk: (_event, at) => ({ started_at: new WhenStatus('assigned', at) }),
   complete: (event) => ({ result: event['result'] }),
   fail: (event, _at, status) => ({ error: event['error'], ...reasonUnlessCancelled(status, 'failed') }),
   release: (_event, _at, status) => reasonUnlessCancelled(status, 'released'),

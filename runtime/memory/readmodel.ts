@@ -2,6 +2,7 @@
 import type {
   ActorRow,
   AgentRow,
+  ChunkRow,
   HistoryRow,
   MinuteRow,
   Page,
@@ -39,6 +40,16 @@ export class MemoryReadModel implements ReadModel {
   async task(id: string): Promise<TaskRow | undefined> {
     const row = this.#store.table('tasks').get(id);
     return row && named<TaskRow>(row);
+  }
+
+  async chunks(task: string, after: { attempt: number; number: number }, limit: number): Promise<ChunkRow[]> {
+    return this.#store
+      .transitions(`task/${task}`)
+      .filter(({ row }) => row.event === 'chunk' && row.outcome === 'applied')
+      .map(({ row: { payload } }) => payload as unknown as ChunkRow)
+      .filter(({ attempt, number }) => compare([attempt, number], [after.attempt, after.number]) > 0)
+      .map(({ attempt, number, chunk }) => structuredClone({ attempt, number, chunk }))
+      .slice(0, limit);
   }
 
   async history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>> {

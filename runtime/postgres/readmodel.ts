@@ -2,6 +2,7 @@
 import type {
   ActorRow,
   AgentRow,
+  ChunkRow,
   HistoryRow,
   MinuteRow,
   Page,
@@ -62,6 +63,16 @@ export class PostgresReadModel implements ReadModel {
   async task(id: string): Promise<TaskRow | undefined> {
     const [row] = await this.#pool.query<TaskRow>(`SELECT ${taskColumns} FROM tasks WHERE id = $1`, [id]);
     return row;
+  }
+
+  async chunks(task: string, after: { attempt: number; number: number }, limit: number): Promise<ChunkRow[]> {
+    return this.#pool.query<ChunkRow>(
+      `SELECT (payload->>'attempt')::int AS attempt, (payload->>'number')::int AS number, payload->'chunk' AS chunk
+       FROM transitions WHERE actor = $1 AND event = 'chunk' AND outcome = 'applied'
+         AND ((payload->>'attempt')::int, (payload->>'number')::int) > ($2::int, $3::int)
+       ORDER BY epoch, sequence, ordinal LIMIT ${limit}`,
+      [`task/${task}`, after.attempt, after.number],
+    );
   }
 
   async history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>> {

@@ -10,7 +10,9 @@ import { redacted } from './redaction.ts';
 export function payloadOf({ event, input }: JournalRecord): JsonObject | null {
   let kept: JsonObject;
   if (event) {
-    const { type: _, result: __, ...members } = event;
+    const { type: _, result: __, chunk, ...members } = event;
+    // A partial result is shown as it is: what looks like a token in it is the agent's own.
+    if (chunk !== undefined) return { ...redacted(members), chunk };
     kept = members;
   } else {
     const { parameters: _, ...members } = input ?? {};

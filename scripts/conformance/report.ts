@@ -19,8 +19,8 @@ export interface SeenEntry {
 }
 
 export const finals: ReadonlySet<string> = new Set(['completed', 'failed', 'cancelled', 'released']);
-const kinds: ReadonlySet<string> = new Set([...finals, 'heartbeat', 'started', 'progress', 'goodbye']);
-const jsonFields: ReadonlySet<string> = new Set(['attempts', 'result', 'error', 'retryable']);
+const kinds: ReadonlySet<string> = new Set([...finals, 'heartbeat', 'started', 'progress', 'chunk', 'goodbye']);
+const jsonFields: ReadonlySet<string> = new Set(['attempts', 'result', 'chunk', 'error', 'retryable', 'cost']);
 
 /** @param flat names and values in turn, as Redis gives them */
 export function readEntry(flat: readonly string[], atMs: number): SeenEntry {
@@ -60,7 +60,13 @@ function formProblem(report: Record<string, unknown>): string | undefined {
     return 'failed has no error with a message';
   if (kind === 'progress' && progress !== undefined && !(Number(progress) >= 0 && Number(progress) <= 1))
     return `progress is ${JSON.stringify(progress)}, not 0 to 1`;
+  if (kind === 'chunk' && (report['chunk'] === undefined || !whole(report['number']) || !whole(report['attempt'])))
+    return 'a chunk has no content, no number from 1, or no attempt';
   if (kind === 'heartbeat' && attempts !== undefined && !Array.isArray(attempts))
     return 'the attempts of a heartbeat are no array';
   return undefined;
+}
+
+function whole(value: unknown): boolean {
+  return /^[1-9]\d{0,8}$/.test(String(value));
 }

@@ -18,6 +18,7 @@ export const rules = {
   R16: ['MUST', 'exits after shutdown'],
   R17: ['SHOULD', 'says goodbye when it is stopped with SIGTERM'],
   R18: ['MUST', 'needs no right in Redis beyond its inbox and its outbox'],
+  R19: ['MUST', 'numbers the chunks of an attempt from 1 without gaps, and reports them before its end'],
 } as const satisfies Record<string, readonly ['MUST' | 'SHOULD', string]>;
 
 export type RuleId = keyof typeof rules;

@@ -141,12 +141,29 @@ class Acting {
       if (finals.has(kind)) ended.set(token, [...(ended.get(token) ?? []), kind]);
     for (const list of ended.values())
       if (list.length > 1) this.verdicts.broken('R9', `an attempt was ended ${list.length} times: ${list.join(', ')}`);
+    this.chunks();
     const problems = this.stage.entries.flatMap((entry) => entry.problems);
     if (problems[0] !== undefined) this.verdicts.broken('R10', problems[0]);
     else if (this.stage.reports().length > 0) this.verdicts.kept('R10');
     const [denied] = await this.stage.denied();
     if (denied !== undefined) this.verdicts.broken('R18', `Redis refused: ${denied}`);
     else this.verdicts.kept('R18');
+  }
+
+  /** The same number again is a repeat, which does no harm. */
+  chunks(): void {
+    const counts = new Map<string, number>();
+    const over = new Set<string>();
+    for (const { kind, token = '', number } of this.stage.reports()) {
+      if (finals.has(kind)) over.add(token);
+      if (kind !== 'chunk') continue;
+      const known = counts.get(token) ?? 0;
+      if (over.has(token)) return this.verdicts.broken('R19', 'a chunk came after the end of its attempt');
+      if (Number(number) > known + 1)
+        return this.verdicts.broken('R19', `chunk ${String(number)} came after chunk ${known}`);
+      counts.set(token, Math.max(known, Number(number)));
+    }
+    this.verdicts.kept('R19');
   }
 
   /** Waits until the agent has registered once more than `before`, and is heard of as that generation. */

@@ -10,6 +10,9 @@ export interface PeerReport {
   task?: string;
   token?: string;
   result?: unknown;
+  chunk?: unknown;
+  number?: string;
+  attempt?: string;
   error?: { message: string; code?: string };
   retryable?: boolean;
   attempts?: { task: string; token: string }[];
@@ -91,6 +94,7 @@ export async function startPeer(redisUrl: string, name: string, slots = 2, heart
         ...(fields as unknown as PeerReport),
         ...sender,
         ...json('result'),
+        ...json('chunk'),
         ...json('error'),
         ...json('attempts'),
         ...json('retryable'),

@@ -63,6 +63,18 @@ describe.skipIf(python === undefined)('the Python sample', () => {
       url,
     );
 
+  test('reports parts of a result as it goes, where the task asks for that', async () => {
+    const { peer } = await start();
+    await peer.assign('t1', { text: 'The fishing boats leave the harbour before sunrise.', stream: true });
+    await peer.report(about('completed', 't1'));
+    const chunks = peer.reports.filter(about('chunk', 't1'));
+    expect(chunks).toMatchObject([
+      { token: 'token-t1', number: '1', attempt: '1' },
+      { token: 'token-t1', number: '2', attempt: '1' },
+    ]);
+    expect(chunks[0]?.chunk).toMatchObject({ language: { code: 'en' } });
+  });
+
   test('reads a text and reports it under its token', async () => {
     const { peer } = await start(['--id', 'a-0-python']);
     await peer.assign('t1', {

@@ -7,7 +7,7 @@ import type { Account } from '../../actors/limit/account.ts';
 import { queueAddress } from '../../actors/queue/address.ts';
 import type { TaskContext } from '../../actors/task/attempt.ts';
 import { taskStatus, type TaskStatus } from '../../actors/task/status.ts';
-import { beforeQueue, stateReasons, type StateReason } from '../../actors/task/waiting.ts';
+import { beforeQueue, stateReasons, type StateReason } from '../../actors/task/reasons.ts';
 import { stateOf, viewOf } from '../../runtime/core/actor.ts';
 import type { Entry } from '../../runtime/core/decision.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';

@@ -55,6 +55,9 @@ const goodbyeDeadlineMs = 3_000;
 const registerRetryMinMs = 250;
 const registerRetryMaxMs = 5_000;
 
+/** Why a partial result is not taken although the attempt is under way. */
+const chunkReasons: ReadonlySet<string> = new Set(['chunk-gap', 'chunks-full', 'invalid-event']);
+
 /** Everything of one generation; it ends as a whole. */
 interface Session {
   registration: Registration;
@@ -156,7 +159,10 @@ export function createAgent(options: AgentOptions): Agent {
         return;
       case 'refused':
         log.warn({ report: message.report, task: message.task, reason: message.reason }, 'a report was refused');
-        if (message.token) from.attempts.stop(message.token, 'forgotten');
+        // Its token is good: the attempt goes on, and whoever follows it must not miss a part without a word.
+        if (message.token && message.report === 'chunk' && chunkReasons.has(message.reason))
+          from.attempts.stop(message.token, 'refused');
+        else if (message.token) from.attempts.stop(message.token, 'forgotten');
         // A heartbeat about no task is refused only to an agent that the server has given up.
         else if (message.report === 'heartbeat') renew(from, message.reason);
         return;

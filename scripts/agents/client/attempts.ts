@@ -15,6 +15,13 @@ export interface Task {
 export interface Progress {
   /** @param share 0 to 1 */
   progress(share: number, note?: string): void;
+  /**
+   * A partial result, for whoever follows the task; they arrive in the order of the calls.
+   * @throws Error when it is larger than is taken, or one too many; let it through, and the attempt fails
+   */
+  chunk(value: unknown): void;
+  /** What the attempt really cost, by name of the limit: goes with its end, and corrects the budgets. */
+  cost(units: Readonly<Record<string, number>>): void;
 }
 
 /**
@@ -24,14 +31,21 @@ export interface Progress {
 export type Handler = (task: Task, signal: AbortSignal, report: Progress) => unknown;
 
 /** Why an attempt is stopped before its handler is done. `forgotten`: its token is dead, nobody wants a report. */
-type StopCause = 'cancel' | 'deadline' | 'shutdown' | 'forgotten';
+type StopCause = 'cancel' | 'deadline' | 'shutdown' | 'forgotten' | 'refused';
 
 interface Running extends AttemptName {
   controller: AbortController;
   cause: StopCause | undefined;
+  cost: Readonly<Record<string, number>> | undefined;
+  chunks: number;
+  chunkBytes: number;
   done: Promise<void>;
 }
 
+/** Partial results that the server takes: size of one, number and size of all of an attempt, as UTF-8 JSON. */
+const chunkBytesMax = 64 * 1024;
+const chunksMax = 10_000;
+const chunkBytesAllMax = 16 * 1024 * 1024;
 /** Largest result that the server takes, as UTF-8 JSON. */
 const resultBytesMax = 256 * 1024;
 const errorMessageCharactersMax = 4_000;
@@ -76,6 +90,9 @@ export class Attempts {
       token,
       controller: new AbortController(),
       cause: undefined,
+      cost: undefined,
+      chunks: 0,
+      chunkBytes: 0,
       done: Promise.resolve(),
     };
     this.#running.set(token, running);
@@ -121,15 +138,16 @@ export class Attempts {
         void pause(stopGraceMs, stopped.signal).then(() => resolve({ kind: 'cancelled', task, token }));
       });
     });
-    const report = await Promise.race([this.#work(assignment, signal), cut]);
+    const report = await Promise.race([this.#work(assignment, running), cut]);
     stopped.abort();
     timer?.();
     if (!this.#running.delete(token)) return;
     const final = running.cause === undefined ? report : stopReport(running.cause, { task, token });
-    if (final) this.#send(final);
+    if (final) this.#send(withCost(final, running.cost));
   }
 
-  async #work(assignment: Assignment, signal: AbortSignal): Promise<Report> {
+  async #work(assignment: Assignment, running: Running): Promise<Report> {
+    const { signal } = running.controller;
     const { task, token, type, attempt, parameters, deadlineMs, traceparent } = assignment;
     try {
       const description: Task = {
@@ -149,6 +167,10 @@ export class Attempts {
             this.#send({ kind: 'progress', task, token, progress, ...(note === undefined ? {} : { note }) });
           }
         },
+        chunk: (value) => this.#chunk(assignment, running, value),
+        cost: (units) => {
+          running.cost = units;
+        },
       });
       return completed(result, { task, token });
     } catch (error) {
@@ -156,6 +178,23 @@ export class Attempts {
       return failed(error, { task, token });
     }
   }
+
+  #chunk({ task, token, attempt }: Assignment, running: Running, value: unknown): void {
+    if (!this.#running.has(token)) return;
+    const json = JSON.stringify(value) ?? 'null';
+    const bytes = Buffer.byteLength(json);
+    running.chunkBytes += bytes;
+    if (bytes > chunkBytesMax || running.chunkBytes > chunkBytesAllMax || running.chunks >= chunksMax)
+      throw Object.assign(
+        new Error(`a partial result has at most ${chunkBytesMax} bytes, an attempt ${chunksMax} of them`),
+        { code: 'chunk_too_large', retryable: false },
+      );
+    this.#send({ kind: 'chunk', task, token, attempt, number: ++running.chunks, chunk: JSON.parse(json) as unknown });
+  }
+}
+
+function withCost(report: Report, cost: Readonly<Record<string, number>> | undefined): Report {
+  return cost && (report.kind === 'completed' || report.kind === 'failed') ? { ...report, cost } : report;
 }
 
 function stopReport(cause: StopCause, attempt: AttemptName): Report | undefined {
@@ -168,6 +207,13 @@ function stopReport(cause: StopCause, attempt: AttemptName): Report | undefined 
         ...attempt,
         error: { message: 'the deadline has passed', code: 'deadline' },
         retryable: true,
+      };
+    case 'refused':
+      return {
+        kind: 'failed',
+        ...attempt,
+        error: { message: 'the server did not take a partial result', code: 'chunk_refused' },
+        retryable: false,
       };
     case 'shutdown':
       return { kind: 'released', ...attempt, reason: 'the agent shuts down' };

@@ -13,8 +13,14 @@ export type Report =
   | { kind: 'goodbye' }
   | ({ kind: 'started' } & AttemptName)
   | ({ kind: 'progress'; progress?: number; note?: string } & AttemptName)
-  | ({ kind: 'completed'; result: unknown } & AttemptName)
-  | ({ kind: 'failed'; error: { message: string; code?: string }; retryable: boolean } & AttemptName)
+  | ({ kind: 'chunk'; attempt: number; number: number; chunk: unknown } & AttemptName)
+  | ({ kind: 'completed'; result: unknown; cost?: Readonly<Record<string, number>> } & AttemptName)
+  | ({
+      kind: 'failed';
+      error: { message: string; code?: string };
+      retryable: boolean;
+      cost?: Readonly<Record<string, number>>;
+    } & AttemptName)
   | ({ kind: 'cancelled' } & AttemptName)
   | ({ kind: 'released'; reason: string } & AttemptName);
 
@@ -137,4 +143,4 @@ export function nextEntry(
 }
 
 /** JSON even where the value is a text. */
-const jsonFields: ReadonlySet<string> = new Set(['attempts', 'result', 'error']);
+const jsonFields: ReadonlySet<string> = new Set(['attempts', 'result', 'chunk', 'error', 'cost']);

@@ -8,6 +8,7 @@ It registers over REST, takes `text_processing` tasks from its inbox stream and 
 To write an agent of your own, change `process_text`: it gets the parameters of a task and returns its result.
 """
 import argparse
+import functools
 import json
 import logging
 import math
@@ -30,6 +31,7 @@ log = logging.getLogger("agent")
 BLOCK_MS = 1000
 CALL_DEADLINE_S = 5.0
 RESULT_BYTES_MAX = 256 * 1024
+CHUNK_BYTES_MAX = 64 * 1024
 SHUTDOWN_GRACE_S = 10.0
 TOKENS_REMEMBERED_MAX = 10_000
 
@@ -181,8 +183,11 @@ def summarise(sentences, stops, cancelled, count=3):
     return [nodes[index][0] for index in sorted(chosen)]
 
 
-def process_text(parameters, cancelled):
-    """The task `text_processing`: {text, name?} -> {words, sentences, characters, language, keyphrases, summary}."""
+def process_text(parameters, cancelled, chunk):
+    """
+    The task `text_processing`: {text, name?, stream?} -> {words, sentences, characters, language, keyphrases, summary}.
+    With `stream` the parts of the result are reported as soon as they are known.
+    """
     if not isinstance(parameters, dict) or not isinstance(parameters.get("text"), str):
         raise BadParameters("the parameters need a member 'text' that is a string")
     text = parameters["text"]
@@ -191,15 +196,19 @@ def process_text(parameters, cancelled):
     words = [word for s in sentences for word in words_of(s)]
     language = detect_language(words)
     stops = STOPWORDS.get(language["code"], STOPWORDS["en"])
-    return {
+    result = {
         **({"name": parameters["name"]} if isinstance(parameters.get("name"), str) else {}),
         "words": len(words),
         "sentences": len(sentences),
         "characters": len(text),
         "language": language,
-        "keyphrases": key_phrases(sentences, stops),
-        "summary": summarise(sentences, stops, cancelled),
     }
+    say = chunk if parameters.get("stream") else lambda value: None
+    say({"language": language})
+    result["keyphrases"] = key_phrases(sentences, stops)
+    say({"keyphrases": result["keyphrases"]})
+    result["summary"] = summarise(sentences, stops, cancelled)
+    return result
 
 
 # --- The agent ----------------------------------------------------------------------------------------------------
@@ -264,6 +273,8 @@ class Agent:
         entry = {"kind": kind, "agent": registration["id"], "generation": registration["generation"], **fields}
         if attempt:
             entry.update(task=attempt["task"], token=attempt["token"])
+            if kind == "chunk":
+                entry.update(attempt=attempt["attempt"])
         until = time.monotonic() + deadline_s
         while True:
             try:
@@ -274,6 +285,14 @@ class Agent:
                     log.error("report %s was not delivered: %s", kind, error)
                     return
                 time.sleep(0.25)
+
+    def chunk(self, attempt, value):
+        """Reports a partial result; whoever follows the task gets them in this order."""
+        text = json.dumps(value)
+        if len(text.encode()) > CHUNK_BYTES_MAX:
+            raise BadParameters(f"a partial result has more than {CHUNK_BYTES_MAX} bytes")
+        attempt["chunks"] += 1
+        self.report("chunk", attempt, number=attempt["chunks"], chunk=text)
 
     def heartbeat(self, ended):
         interval = self.registration.get("heartbeat_interval_ms", 5000) / 1000
@@ -297,7 +316,8 @@ class Agent:
                 self.report("started", attempt)
                 if timer:
                     timer.start()
-                result = json.dumps(self.handler(attempt["parameters"], attempt["cancelled"]))
+                chunk = functools.partial(self.chunk, attempt)
+                result = json.dumps(self.handler(attempt["parameters"], attempt["cancelled"], chunk))
                 if attempt["cancelled"].is_set():
                     raise Cancelled
                 if len(result.encode()) > RESULT_BYTES_MAX:
@@ -351,6 +371,8 @@ class Agent:
         attempt = {
             "task": message["task"],
             "token": token,
+            "attempt": int(message.get("attempt") or 1),
+            "chunks": 0,
             "parameters": json.loads(message.get("parameters") or "null"),
             "deadline": int(float(message.get("deadline") or 0)),
             "cancelled": threading.Event(),
