@@ -173,6 +173,7 @@ export async function compose({
       { service: 'redis', up: await inspection.up() },
       { service: 'postgres', up: await postgresUp() },
     ],
+    certificates: () => transport.certificateEnds(),
     agentStatus,
     taskStatus,
   });

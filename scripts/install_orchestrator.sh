@@ -19,10 +19,13 @@ stay, and a version that does not start is taken back. Nothing is asked.
   --packages            installs missing packages with apt-get (Redis, PostgreSQL, openssl, logrotate)
   --site NAME           primary or secondary (default: primary)
   --host NAME           name or address that the API listens on, in its certificate too (default: localhost)
+  --name NAME           another name or address in the certificate; may stand several times. At a site of two: that of the
+                        other one as well, whose ca.crt and ca.key were put into config/certs before
   --port N              port of the API (default: 8000, secondary: 8010)
   --metrics-port N      port of the metrics (default: 9090)
   --redis-url URL       a Redis of yours, 7.0 or newer; default: one of its own on --redis-port
   --redis-port N        where the own Redis listens, on this machine alone (default: 6390)
+  --agents-address IP   address of this machine on which its Redis listens too, for agents on other machines
   --postgres-url URL    a PostgreSQL of yours, 14 or newer; default: a database in that of this machine
   --database NAME       its name (default: orchestrator)
   --node FILE           the node program (default: the one on PATH)
@@ -42,6 +45,8 @@ port=
 metrics_port=9090
 redis_url=${ORCHESTRATOR_REDIS__URL:-}
 redis_port=6390
+agents_address=
+names=()
 postgres_url=${ORCHESTRATOR_POSTGRES__URL:-}
 database=orchestrator
 node=
@@ -51,6 +56,7 @@ start=yes
 uninstall=no
 purge=no
 user=orchestrator
+redis_changed=no
 
 value_of() { [ $# -ge 2 ] && [ -n "$2" ] || fail "$1 wants a value" "$0 --help" 2; }
 
@@ -63,6 +69,8 @@ options() {
       --port) value_of "$@"; port=$2; shift ;;
       --metrics-port) value_of "$@"; metrics_port=$2; shift ;;
       --redis-url) value_of "$@"; redis_url=$2; shift ;;
+      --name) value_of "$@"; names+=("$2"); shift ;;
+      --agents-address) value_of "$@"; agents_address=$2; shift ;;
       --redis-port) value_of "$@"; redis_port=$2; shift ;;
       --postgres-url) value_of "$@"; postgres_url=$2; shift ;;
       --database) value_of "$@"; database=$2; shift ;;
@@ -93,7 +101,15 @@ options() {
     [[ $number =~ ^[0-9]+$ ]] && [ "$number" -ge 1 ] && [ "$number" -le 65535 ] || fail "\"$number\" is no port" "$0 --help" 2
   done
   [[ $database =~ ^[a-z_][a-z0-9_]{0,62}$ ]] || fail "--database $database: small letters, digits and _" '' 2
-  [[ $host =~ ^[A-Za-z0-9.:-]{1,253}$ ]] || fail "--host $host is no host name or address" '' 2
+  local name
+  for name in "$host" "${names[@]}"; do
+    [[ $name =~ ^[A-Za-z0-9.:-]{1,253}$ ]] || fail "\"$name\" is no host name or address" '--host and --name take one as api.example.org or 10.0.0.7' 2
+  done
+  if [ -n "$agents_address" ]; then
+    [[ $agents_address =~ ^[0-9]+(\.[0-9]+){3}$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$ ]] ||
+      fail "--agents-address $agents_address is no IP address" 'ip -brief address' 2
+    [ -z "$redis_url" ] || fail '--agents-address is for the own Redis' 'with --redis-url set [redis] agent_url in orchestrator.toml' 2
+  fi
   [ "$purge" = no ] || [ "$uninstall" = yes ] || fail '--purge goes with --uninstall' "$0 --uninstall --purge" 2
 }
 

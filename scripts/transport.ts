@@ -2,6 +2,7 @@
  * Certificates and keys of a process: read and checked before anything is started, and read again at a reload. Objects
  * keep their identity, so what connects or is accepted after a reload uses the new ones, and nothing under way is cut.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { createSecureContext, type SecureContextOptions } from 'node:tls';
@@ -14,10 +15,24 @@ export interface ClientTls extends SecureContextOptions {
   rejectUnauthorized: true;
 }
 
+/** What one connection is secured with; the files as they were read. */
+type Context = Pick<SecureContextOptions, 'minVersion'> & Partial<Record<'ca' | 'cert' | 'key', string>>;
+type ClientContext = Context & { rejectUnauthorized: true };
+
 interface Material {
-  server: SecureContextOptions | undefined;
-  redis: ClientTls | undefined;
-  postgres: ClientTls | undefined;
+  server: Context | undefined;
+  redis: ClientContext | undefined;
+  postgres: ClientContext | undefined;
+}
+
+const parts = ['server', 'redis', 'postgres'] as const;
+
+/** When a certificate that this process shows, or a CA that it trusts, ends. */
+export interface CertificateEnd {
+  part: (typeof parts)[number];
+  kind: 'certificate' | 'ca';
+  /** Milliseconds since 1970; of several in one file, the first to end. */
+  atMs: number;
 }
 
 interface Files {
@@ -47,13 +62,24 @@ export class Transport {
     return this.#material.postgres;
   }
 
+  /** Of the material in use, which may be older than what the files hold. */
+  certificateEnds(): CertificateEnd[] {
+    return parts.flatMap((part) => {
+      const { ca, cert } = this.#material[part] ?? {};
+      return [
+        ...(cert === undefined ? [] : [{ part, kind: 'certificate' as const, atMs: firstEndMs(cert) }]),
+        ...(ca === undefined ? [] : [{ part, kind: 'ca' as const, atMs: firstEndMs(ca) }]),
+      ];
+    });
+  }
+
   /**
    * Takes over what the files hold now. Whether TLS is spoken at all does not change before a restart.
    * @throws Error like the constructor; then everything stays as it was
    */
   reload(config: Config): void {
     const fresh = materialOf(config);
-    for (const part of ['server', 'redis', 'postgres'] as const) {
+    for (const part of parts) {
       const [present, next] = [this.#material[part], fresh[part]];
       if (!present || !next) continue;
       for (const name of ['ca', 'cert', 'key'] as const) if (!(name in next)) delete present[name];
@@ -64,7 +90,7 @@ export class Transport {
 
 function materialOf(config: Config): Material {
   const minVersion = config.tls.minimum_version;
-  const client = (files: Files): ClientTls => ({ ...contextOf(files), minVersion, rejectUnauthorized: true });
+  const client = (files: Files): ClientContext => ({ ...contextOf(files), minVersion, rejectUnauthorized: true });
   return {
     server: config.tls.certificate_file === undefined ? undefined : { ...contextOf(config.tls), minVersion },
     redis: redisSpeaksTls(config) ? client(config.redis) : undefined,
@@ -73,7 +99,7 @@ function materialOf(config: Config): Material {
 }
 
 /** Relative files are relative to the installation. */
-function contextOf({ ca_file, certificate_file, key_file }: Files): SecureContextOptions {
+function contextOf({ ca_file, certificate_file, key_file }: Files): Context {
   const context = {
     ...(ca_file !== undefined && { ca: read(ca_file) }),
     ...(certificate_file !== undefined && { cert: read(certificate_file) }),
@@ -88,6 +114,11 @@ function contextOf({ ca_file, certificate_file, key_file }: Files): SecureContex
     });
   }
   return context;
+}
+
+function firstEndMs(pem: string): number {
+  const each = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  return Math.min(...each.map((one) => Date.parse(new X509Certificate(one).validTo)));
 }
 
 function pathOf(name: string): string {

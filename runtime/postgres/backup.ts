@@ -123,10 +123,12 @@ const sequences = `DO $$
     END LOOP;
   END $$`;
 
-/** Every table but the one that says how they are made: that stands in the manifest. */
+/** Every table but the one that says how they are made, which stands in the manifest; of a table in parts the whole. */
 async function tableNames(client: pg.PoolClient): Promise<string[]> {
   const { rows } = await client.query<{ name: string }>(
-    `SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'migrations' ORDER BY 1`,
+    `SELECT relname AS name FROM pg_class
+     WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'migrations'
+     ORDER BY 1`,
   );
   return rows.map(({ name }) => name);
 }

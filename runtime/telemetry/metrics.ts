@@ -23,6 +23,8 @@ export interface MetricSources {
   projection(): { shard: number; lagSeconds: number }[];
   /** Reachable servers. */
   dependencies(): Promise<{ service: string; up: boolean }[]>;
+  /** Certificates in use, when each ends in milliseconds since 1970, by names of closed sets. */
+  certificates(): { part: string; kind: string; atMs: number }[];
   agentStatus(state: string): string;
   taskStatus(state: string): string;
 }
@@ -124,6 +126,15 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('orchestrator_dependency_up', 'Whether a server answers.', ['service'], async function () {
     for (const { service, up } of await sources.dependencies()) this.set({ service }, up ? 1 : 0);
   });
+  gauge(
+    'orchestrator_certificate_end_timestamp_seconds',
+    'When a certificate in use, or a CA that is trusted, ends.',
+    ['part', 'kind'],
+    function () {
+      this.reset();
+      for (const { part, kind, atMs } of sources.certificates()) this.set({ part, kind }, atMs / 1000);
+    },
+  );
   const pending = gauge('orchestrator_group_pending_entries', 'Entries read and not yet committed.', [
     'shard',
     'group',

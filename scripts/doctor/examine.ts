@@ -6,13 +6,13 @@ import { examinePorts } from './ports.ts';
 import { examinePostgres } from './postgres.ts';
 import { examineRedis } from './redis.ts';
 
-export async function examine(config: Config): Promise<Diagnosis[]> {
+export async function examine(config: Config, now = Date.now()): Promise<Diagnosis[]> {
   const [ports, redis, postgres] = await Promise.all([
     examinePorts(config),
     examineRedis(config),
     examinePostgres(config),
   ]);
-  return [...node(), ...examineFiles(config), ...ports, ...redis, ...postgres];
+  return [...node(), ...examineFiles(config, now), ...ports, ...redis, ...postgres];
 }
 
 /** The `engines` of package.json, as far as it matters at run time. */

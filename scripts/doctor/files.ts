@@ -4,9 +4,14 @@ import { ensureSecrets } from '../../api/token.ts';
 import type { Config } from '../../config/schema.ts';
 import { dataDirectory, secretFile } from '../settings.ts';
 import { Transport } from '../transport.ts';
-import { failed, messageOf, ok, type Diagnosis } from './diagnosis.ts';
+import { failed, messageOf, ok, warning, type Diagnosis } from './diagnosis.ts';
 
-export function examineFiles(config: Config): Diagnosis[] {
+const dayMs = 86_400_000;
+/** As the alert CertificateEnds. */
+const endsSoonDays = 14;
+
+/** @param now milliseconds since 1970 */
+export function examineFiles(config: Config, now: number): Diagnosis[] {
   const { algorithm, public_key_file, jwks_file } = config.auth;
   return [
     directory(dataDirectory(config)),
@@ -14,7 +19,7 @@ export function examineFiles(config: Config): Diagnosis[] {
       ? [secret('secret of tokens', secretFile(config))]
       : [public_key_file, jwks_file].flatMap((path) => (path === undefined ? [] : [readable('keys of tokens', path)]))),
     secret('secret of agents', config.redis.agent_secret_file ?? `${dataDirectory(config)}/agent-secret`),
-    certificates(config),
+    certificates(config, now),
   ];
 }
 
@@ -51,9 +56,19 @@ function readable(what: string, path: string): Diagnosis {
   }
 }
 
-function certificates(config: Config): Diagnosis {
+function certificates(config: Config, now: number): Diagnosis {
   try {
-    const { server } = new Transport(config);
+    const transport = new Transport(config);
+    const { server } = transport;
+    const [first] = transport.certificateEnds().sort((one, other) => one.atMs - other.atMs);
+    if (first && first.atMs - now < endsSoonDays * dayMs) {
+      const [verb, say] = first.atMs < now ? (['ended', failed] as const) : (['ends', warning] as const);
+      return say(
+        'certificates',
+        `the ${first.kind} of ${first.part} ${verb} at ${new Date(first.atMs).toISOString()}`,
+        'run the install script again, or put new files in place; then reload',
+      );
+    }
     return ok('certificates', server ? 'HTTPS' : 'plain HTTP: on a network, put TLS in front or set [tls]');
   } catch (error) {
     return failed('certificates', messageOf(error), 'see [tls], [redis] and [postgres] in config/README.md');

@@ -44,6 +44,7 @@ function metrics(): Generated {
     groups: () => Promise.resolve([]),
     projection: () => [],
     dependencies: () => Promise.resolve([]),
+    certificates: () => [],
     agentStatus: (state) => state,
     taskStatus: (state) => state,
   }).describe();

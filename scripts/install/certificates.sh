@@ -17,12 +17,14 @@ make_certificates() {
     [ -s "$certs/ca.key" ] && [ -s "$certs/ca.crt" ] || make_ca "$certs"
     signed "$certs" server serverAuth,clientAuth
     signed "$certs" client clientAuth
+    signed "$certs" site clientAuth
   fi
   [ -z "$redis_url" ] || return 0
   # Redis has copies of its own: neither of the two users can read the other one's files.
   install -d -m 700 -o orchestrator-redis -g orchestrator-redis "$tls"
   local name
   for name in ca.crt server.crt server.key; do
+    cmp -s "$certs/$name" "$tls/$name" || redis_changed=yes
     install -m 600 -o orchestrator-redis -g orchestrator-redis "$certs/$name" "$tls/$name"
   done
 }
@@ -40,8 +42,7 @@ make_ca() {
 alternative_names() {
   local name
   {
-    printf '%s\n' localhost "$(hostname)" "$host"
-    printf '%s\n' 127.0.0.1 ::1
+    printf '%s\n' localhost "$(hostname)" "$host" 127.0.0.1 ::1 "$agents_address" "${names[@]}"
   } | sort -u | while read -r name; do
     case $name in
       '' | 0.0.0.0 | ::) ;;
@@ -51,25 +52,38 @@ alternative_names() {
   done | paste -s -d ,
 }
 
+# True when the certificate holds under every name that it was asked for.
+has_names() {
+  local name
+  for name in "$host" "$agents_address" "${names[@]}"; do
+    case $name in
+      '' | 0.0.0.0 | ::) ;;
+      *:* | *[0-9].*[0-9].*[0-9].*[0-9]) openssl x509 -in "$1" -noout -checkip "$name" 2> /dev/null | grep -q 'does match' || return 1 ;;
+      *) openssl x509 -in "$1" -noout -checkhost "$name" 2> /dev/null | grep -q 'does match' || return 1 ;;
+    esac
+  done
+}
+
 # Makes folder/name.crt and name.key, where they are missing, end soon, come from another CA or lack a name.
 signed() {
-  local folder=$1 name=$2 usage=$3 names
-  names=$(alternative_names)
+  local folder=$1 name=$2 usage=$3 subject=$2 alternatives
+  alternatives=$(alternative_names)
+  [ "$name" != site ] || subject="site $site"
   if [ -s "$folder/$name.crt" ] && [ -s "$folder/$name.key" ] && openssl x509 -in "$folder/$name.crt" -noout -checkend "$renew_seconds" > /dev/null &&
     openssl verify -CAfile "$folder/ca.crt" "$folder/$name.crt" > /dev/null 2>&1 &&
-    { [ "$name" != server ] || openssl x509 -in "$folder/$name.crt" -noout -checkhost "$host" -checkip "$host" 2> /dev/null | grep -q 'does match'; }; then
+    { [ "$name" != server ] || has_names "$folder/$name.crt"; }; then
     return 0
   fi
   (
     umask 077
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$folder/$name.key.new" -out "$folder/$name.csr" \
-      -subj "/CN=supreme-ai-orchestrator $name" 2> /dev/null &&
+      -subj "/CN=supreme-ai-orchestrator $subject" 2> /dev/null &&
       openssl x509 -req -in "$folder/$name.csr" -CA "$folder/ca.crt" -CAkey "$folder/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
         -sha256 -days "$certificate_days" -out "$folder/$name.crt.new" -extfile /dev/stdin 2> /dev/null << END
 basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature
 extendedKeyUsage=$usage
-subjectAltName=$names
+subjectAltName=$alternatives
 END
   ) || fail "openssl could not make the certificate of the $name" 'what it says above; ca.crt and ca.key have to belong together'
   rm -f "$folder/$name.csr"

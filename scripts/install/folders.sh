@@ -57,9 +57,12 @@ ORCHESTRATOR_TLS__CERTIFICATE_FILE=$prefix/config/certs/server.crt
 ORCHESTRATOR_TLS__KEY_FILE=$prefix/config/certs/server.key
 $([ -n "$redis_url" ] || printf 'ORCHESTRATOR_REDIS__%s\n' "CA_FILE=$prefix/config/certs/ca.crt" \
     "CERTIFICATE_FILE=$prefix/config/certs/client.crt" "KEY_FILE=$prefix/config/certs/client.key" MANAGE_ACL=true)
+$([ -z "$agents_address" ] || printf 'ORCHESTRATOR_REDIS__AGENT_URL=rediss://%s:%s\n' "$(bracketed "$agents_address")" "$redis_port")
 END
   mv "$prefix/config/orchestrator.env.new" "$prefix/config/orchestrator.env"
 }
+
+bracketed() { case $1 in *:*) printf '[%s]' "$1" ;; *) printf '%s' "$1" ;; esac; }
 
 # One step, so that a service that starts meanwhile finds the one or the other.
 switch_release() {

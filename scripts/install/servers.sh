@@ -13,7 +13,9 @@ make_redis() {
     put_secret redis.url "$redis_url"
     return
   fi
-  rendered redis.conf > "$data/redis.conf"
+  rendered redis.conf | sed "s#^bind .*#& $agents_address#; s# *\$##" > "$data/redis.conf.new"
+  cmp -s "$data/redis.conf.new" "$data/redis.conf" || redis_changed=yes
+  mv "$data/redis.conf.new" "$data/redis.conf"
   # A new password at every installation, but never under a running service: only when there is none yet.
   if [ ! -s "$data/users.acl" ] || [ ! -s "$prefix/config/secrets/redis.url" ]; then
     password=$(openssl rand -hex 32)

@@ -38,6 +38,10 @@ start_release() {
   fi
   [ -n "$redis_url" ] || systemctl enable --quiet --now supreme-ai-orchestrator-redis.service ||
     fail 'its Redis did not start' "journalctl -u supreme-ai-orchestrator-redis; is port $redis_port taken? --redis-port takes another one"
+  # It reads certificates and settings at its start alone; what was acknowledged is on the disk, and everybody connects again.
+  if [ "$redis_changed" = yes ] && [ -n "$before" ] && [ -z "$redis_url" ]; then
+    systemctl restart supreme-ai-orchestrator-redis.service
+  fi
   if [ "$split" = yes ]; then
     systemctl disable --quiet --now supreme-ai-orchestrator.service
   fi

@@ -5,8 +5,10 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { configSchema, type Config } from '../../config/schema.ts';
 import type { RunningRedis } from '../../runtime/embedded/redis.ts';
+import { Transport } from '../../scripts/transport.ts';
 import type { Diagnosis } from '../../scripts/doctor/diagnosis.ts';
 import { examine } from '../../scripts/doctor/examine.ts';
+import { Authority } from '../support/certificates.ts';
 import { freshFolder } from '../support/folders.ts';
 import { createDatabase, startPrivateRedis, type PrivateServer } from '../support/servers.ts';
 
@@ -55,6 +57,20 @@ test('each thing that is wrong is said with its remedy, and hides no other', asy
     'secret of tokens',
   ]);
   for (const { remedy } of found) expect(remedy).toMatch(/\w/);
+});
+
+test('a certificate that ends soon is said, and one that has ended', async () => {
+  const { certificateFile, keyFile } = new Authority(folder, 'doctor-ca').issue('server');
+  const config = configOf({ tls: { certificate_file: certificateFile, key_file: keyFile } });
+  const [{ atMs } = { atMs: 0 }] = new Transport(config).certificateEnds();
+  const said = async (now: number): Promise<Diagnosis | undefined> =>
+    (await examine(config, now)).find(({ what }) => what === 'certificates');
+  expect(await said(atMs - 15 * 86_400_000)).toMatchObject({ outcome: 'ok' });
+  expect(await said(atMs - 13 * 86_400_000)).toMatchObject({
+    outcome: 'warning',
+    remedy: expect.stringMatching(/reload/),
+  });
+  expect(await said(atMs + 1)).toMatchObject({ outcome: 'failed', detail: expect.stringMatching(/server ended at/) });
 });
 
 test('a Redis that is not there is said, with the remedy', async () => {

@@ -27,6 +27,7 @@ const metrics = createMetrics({
   groups: () => Promise.resolve([{ shard: 1, group: 'runtime', lag: 0, pending: 0 }]),
   projection: () => [{ shard: 1, lagSeconds: 0 }],
   dependencies: () => Promise.resolve([{ service: 'redis', up: true }]),
+  certificates: () => [{ part: 'server', kind: 'certificate', atMs: 1 }],
   agentStatus: (state) => state,
   taskStatus: (state) => state,
 });

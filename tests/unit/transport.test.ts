@@ -1,5 +1,5 @@
 /** Nothing is spoken in the open beyond the machine, and no check of a certificate is skipped, unless it was asked for. */
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -113,6 +113,25 @@ describe('files', () => {
   test('that are right are taken', () => {
     expect(transport(certificateFile, keyFile).server).toMatchObject({ minVersion: 'TLSv1.2' });
     expect(new Transport(load()).server).toBeUndefined();
+  });
+
+  test('what is used says when it ends, a CA too, and the first of several', () => {
+    const both = join(folder, 'chain.crt');
+    writeFileSync(both, readFileSync(certificateFile, 'utf8') + readFileSync(authority.certificateFile, 'utf8'));
+    const ends = new Transport(
+      load(
+        'redis.url=rediss://h',
+        `redis.ca_file=${authority.certificateFile}`,
+        `tls.certificate_file=${both}`,
+        `tls.key_file=${keyFile}`,
+      ),
+    ).certificateEnds();
+    const days = ends.map(({ part, kind, atMs }) => [part, kind, Math.round((atMs - Date.now()) / 86_400_000)]);
+    expect(days).toEqual([
+      ['server', 'certificate', 1],
+      ['redis', 'ca', 2],
+    ]);
+    expect(new Transport(load()).certificateEnds()).toEqual([]);
   });
 
   test.each<[string, () => [string, string], RegExp]>([
