@@ -22,6 +22,7 @@ import { scheduleRoutes } from './schedules/handlers.ts';
 import { tracing } from './trace.ts';
 import { activityRoutes } from './visualiser/activity.ts';
 import { actorRoutes } from './visualiser/actors.ts';
+import { Drawings } from './visualiser/drawings.ts';
 import { machineRoutes } from './visualiser/machines.ts';
 import { visualiserPages } from './visualiser/pages.ts';
 
@@ -62,7 +63,11 @@ export function createApp(context: ApiContext): Express {
     response.json({ version: context.site.version });
   });
 
-  app.use('/visualiser', visualiserPages());
+  const drawings = new Drawings(context.layouts);
+  app.use(
+    '/visualiser',
+    visualiserPages(() => drawings.prepare(context.machines.charts())),
+  );
 
   const tickets = new Tickets();
   const withTicket = byTicket(tickets, context.auth);
@@ -99,7 +104,7 @@ export function createApp(context: ApiContext): Express {
   app.use('/api/v1/limits', limitRoutes(context));
   app.use('/api/v1/schedules', scheduleRoutes(context));
   app.use('/api/v1/set-aside', setAsideRoutes(context));
-  app.use('/api/v1/machines', machineRoutes(context));
+  app.use('/api/v1/machines', machineRoutes(context, drawings));
   app.use('/api/v1/actors', actorRoutes(context));
   app.use('/api/v1', activityRoutes(context));
   app.use('/api/v1/tickets', ticketRoute(context, tickets));

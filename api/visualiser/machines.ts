@@ -6,31 +6,7 @@ import type { ApiContext } from '../context.ts';
 import { Problem } from '../problem.ts';
 import { namesTag, queryOf } from '../request.ts';
 import { Cached } from './cached.ts';
-import { graphOf } from './chartgraph.ts';
-import { drawing } from './drawing.ts';
-import type { Layouts } from './layout.ts';
-
-/** Charts as SVG, drawn once for each version of a definition. */
-export class Drawings {
-  readonly #layouts: Layouts;
-  readonly #drawn = new Map<string, Promise<string>>();
-
-  constructor(layouts: Layouts) {
-    this.#layouts = layouts;
-  }
-
-  svg(chart: Chart): Promise<string> {
-    const key = `${chart.definition} ${chart.version}`;
-    let drawn = this.#drawn.get(key);
-    if (!drawn) {
-      drawn = this.#layouts.layout(graphOf(chart)).then((laid) => drawing(chart, laid));
-      this.#drawn.set(key, drawn);
-      // A worker that was ended is no reason to have no picture next time.
-      drawn.catch(() => this.#drawn.delete(key));
-    }
-    return drawn;
-  }
-}
+import type { Drawings } from './drawings.ts';
 
 /** The chart of the definition in the path. @throws Problem 404 */
 export function chartIn(machines: Machines, request: Request): Chart {
@@ -46,10 +22,9 @@ export function chartIn(machines: Machines, request: Request): Chart {
   });
 }
 
-export function machineRoutes(context: ApiContext): Router {
+export function machineRoutes(context: ApiContext, drawings: Drawings): Router {
   const router = Router();
   const { machines, system, readModel } = context;
-  const drawings = new Drawings(context.layouts);
   const taken = new Cached((definition) => readModel.taken(definition, system.now() - takenWindowMs), system);
 
   router.get('/', allow('read'), (request, response) => {

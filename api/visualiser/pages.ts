@@ -8,7 +8,6 @@ import express, { Router, type Response } from 'express';
 import { Problem } from '../problem.ts';
 
 const files = fileURLToPath(new URL('./page/', import.meta.url));
-const index = `${files}index.html`;
 
 /** Folder of a package that is served to browsers as it is. */
 function packageFolder(name: string): string {
@@ -17,7 +16,8 @@ function packageFolder(name: string): string {
   return entry.slice(0, at + name.length + 2);
 }
 
-export function visualiserPages(): Router {
+/** @param opened is called whenever somebody opens the console */
+export function visualiserPages(opened: () => void): Router {
   const router = Router();
   router.use((_request, response, next) => {
     response.set({
@@ -40,7 +40,11 @@ export function visualiserPages(): Router {
   router.use((request, response, next) => {
     if (request.method !== 'GET' && request.method !== 'HEAD')
       next(new Problem('method-not-allowed', 'pages are read only', { allow: ['GET', 'HEAD'] }));
-    else response.sendFile(index, { cacheControl: false });
+    else {
+      opened();
+      // Against a root: an installation may stand under a folder whose name begins with a dot.
+      response.sendFile('index.html', { root: files, cacheControl: false });
+    }
   });
   return router;
 }

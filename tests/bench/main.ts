@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { findRedisServer, startRedis } from '../../runtime/embedded/redis.ts';
 import type { RedisServer } from '../../runtime/embedded/redis-binary.ts';
 import { projectRoot } from '../../scripts/root.ts';
+import { consoleBench } from './console/main.ts';
 import { figuresOf, type Measurement } from './measurement.ts';
 import { pageOf, ratioLines, ratiosOf, tableOf, type Report, type Series } from './report.ts';
 import { installPeer, measure, orchestrator, peers, type System } from './systems.ts';
@@ -142,11 +143,16 @@ function commit(): string {
   }
 }
 
-try {
+async function bench(): Promise<void> {
   const options = readOptions();
   await mkdir(scratchDir, { recursive: true });
   const server = await findRedisServer({ cacheDir: join(projectRoot, '.cache/redis') });
   await (options.profile ? profile(server, options) : compare(server, options));
+}
+
+try {
+  const argv = process.argv.slice(2);
+  await (argv.includes('--console') ? consoleBench(argv) : bench());
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
 }

@@ -134,6 +134,8 @@ describe('the server', () => {
       const metrics = await (await fetch(first.metrics)).text();
       expect(metrics).toMatch(/orchestrator_queue_tasks\{type="echo",site="primary"\} 1/);
       expect(metrics).toMatch(/orchestrator_dependency_up\{service="postgres",site="primary"\} 1/);
+      for (const path of ['', '/tasks', '/assets/main.mjs', '/lib/lit-html/lit-html.js'])
+        expect([path, (await fetch(`${first.api}/visualiser${path}`)).status]).toEqual([path, 200]);
       first.child.kill('SIGTERM');
       const { code, err } = await first.ended;
       expect(code).toBe(0);

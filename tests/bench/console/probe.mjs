@@ -1,0 +1,14 @@
+// Runs in the page before its own scripts: notes tasks of the main thread that last, and when the statechart changes.
+globalThis.probe = { longMs: [], lit: [] };
+new PerformanceObserver((list) => {
+  for (const { duration } of list.getEntries()) globalThis.probe.longMs.push(duration);
+}).observe({ type: 'longtask', buffered: true });
+addEventListener('DOMContentLoaded', () => {
+  let before = '';
+  new MutationObserver(() => {
+    const lit = [...document.querySelectorAll('svg.chart .atomic.lit')].map(({ dataset }) => dataset.state).join(' ');
+    if (lit === before || lit === '') return;
+    before = lit;
+    globalThis.probe.lit.push({ state: lit, atMs: performance.timeOrigin + performance.now() });
+  }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ['class'] });
+});
