@@ -6,6 +6,7 @@ import { byRegistration, gatewayRoutes } from './gateway.ts';
 import { audited, auditRoute } from './audit.ts';
 import { allow, authenticate, keepTenants } from './auth.ts';
 import { bulkRoutes } from './bulkactions.ts';
+import { conflictRoutes } from './conflicts.ts';
 import type { ApiContext } from './context.ts';
 import { eventRoutes } from './events.ts';
 import type { Operation } from './operation.ts';
@@ -100,6 +101,7 @@ export function createApp(context: ApiContext): Express {
   app.use('/api/v1/agents', agentRoutes(context), gatewayRoutes(context));
   app.use('/api/v1/status', statusRoute(context));
   app.use('/api/v1/audit', auditRoute(context));
+  app.use('/api/v1/conflicts', conflictRoutes(context));
   app.use('/api/v1/queues', queueRoutes(context));
   app.use('/api/v1/limits', limitRoutes(context));
   app.use('/api/v1/schedules', scheduleRoutes(context));

@@ -224,6 +224,41 @@ const queue = object({
   behind_keys: { ...count, description: 'Tasks that wait behind a concurrency key.' },
 });
 
+const branchEntry = object({
+  ...{ revision: integer, at: time, event: string, origin: string, to: string },
+  from: { type: ['string', 'null'] },
+});
+
+const conflict = object(
+  {
+    ...{ id: string, actor: string, machine: string, found_at: time },
+    fork: object({ ...{ epoch: integer, sequence: integer, revision: integer }, at: { type: ['string', 'null'] } }),
+    winner: object({ ...{ site: string, epoch: integer }, before: string, after: string }),
+    loser: object({ site: string, epoch: integer, state: string }),
+    inputs: {
+      type: 'array',
+      items: object(
+        {
+          ...{ command_id: string, event: string, origin: string, by: string, sequence: integer, at: time },
+          outcome: { enum: ['kept', 'applied', 'superseded'] },
+          ...{ reason: string, state: string },
+        },
+        ['by', 'reason'],
+      ),
+    },
+    correction: object({ told: string, stands: string }),
+    unjoined: string,
+    branches: {
+      type: 'array',
+      items: object({
+        ...{ site: string, epoch: integer, won: { type: 'boolean' } },
+        entries: { type: 'array', items: branchEntry },
+      }),
+    },
+  },
+  ['correction', 'unjoined', 'branches'],
+);
+
 const limit = object(
   {
     name: string,
@@ -331,6 +366,8 @@ export function components(): Record<string, Schema> {
       findings: { type: 'array', items: { type: 'object' } },
     }),
     Queue: queue,
+    Conflict: conflict,
+    ConflictList: object({ conflicts: { type: 'array', items: ref('Conflict') }, next: { type: ['string', 'null'] } }),
     QueueList: object({ items: { type: 'array', items: ref('Queue') } }),
     QueueState: object({ type: string, paused: { type: 'boolean' } }),
     LimitUpdate: fromZod(limitSchema),

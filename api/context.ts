@@ -11,7 +11,7 @@ import type {
   MailboxUsers,
   StreamStatus,
 } from '../runtime/ports.ts';
-import type { AuditReader, ReadModel } from '../runtime/readmodel.ts';
+import type { AuditReader, ConflictReader, ReadModel } from '../runtime/readmodel.ts';
 import type { AuthSettings } from './auth.ts';
 import type { BulkWorker } from './bulkworker.ts';
 import type { Commands } from './commands.ts';
@@ -49,6 +49,7 @@ export interface ApiContext {
   auth: AuthSettings;
   rateLimits: RateLimitSettings;
   audit: { notes: AuditNotes; reader: AuditReader };
+  conflicts: ConflictReader;
   gateway: CommandGateway;
   /** Undefined where all agents share the account of `agentRedisUrl`. */
   users: MailboxUsers | undefined;

@@ -358,6 +358,28 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-request', 'invalid-cursor'],
     },
   },
+  '/api/v1/conflicts': {
+    get: {
+      summary: 'Where the two sites of a pair wrote different histories, and what became of it; newest first',
+      scope: 'read',
+      parameters: [
+        inQuery('actor', { type: 'string' }, 'Address, as `task/t-0-x`.'),
+        inQuery('machine', { type: 'string' }, 'Definition, as `task`.'),
+        ...paging,
+      ],
+      answers: { 200: ['A page; the header Link names the next one.', ref('ConflictList')] },
+      problems: ['invalid-request', 'invalid-cursor'],
+    },
+  },
+  '/api/v1/conflicts/{id}': {
+    get: {
+      summary: 'One conflict with both branches',
+      scope: 'read',
+      parameters: [inPath('id')],
+      answers: { 200: ['The conflict.', ref('Conflict')] },
+      problems: ['not-found'],
+    },
+  },
   '/api/v1/queues': {
     get: {
       summary: 'Queues: what waits and who could take it, by task type',

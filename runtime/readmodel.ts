@@ -1,5 +1,6 @@
 /** Lists, searches and history: what PostgreSQL answers, as ports. Times are milliseconds since 1970. */
 import type { Json, JsonObject } from './protocol/json.ts';
+import type { TakenUp } from './core/merge/takeup.ts';
 
 export interface TaskRow {
   id: string;
@@ -183,4 +184,27 @@ export interface ReadModel {
 /** The audit log, newest first. */
 export interface AuditReader {
   audit(filter: AuditFilter, limit: number, cursor: string | undefined): Promise<Page<AuditRow>>;
+}
+
+/** What became of a branch that lost, for one actor. */
+export interface ConflictRow {
+  id: string;
+  shard: number;
+  actor: string;
+  machine: string;
+  /** When it was taken up, in milliseconds since 1970. */
+  foundAt: number;
+  report: TakenUp;
+}
+
+export interface ConflictFilter {
+  actor?: string | undefined;
+  machine?: string | undefined;
+}
+
+/** Conflicts between the sites of a pair, newest first. */
+export interface ConflictReader {
+  conflicts(filter: ConflictFilter, limit: number, cursor: string | undefined): Promise<Page<ConflictRow>>;
+  conflict(id: string): Promise<ConflictRow | undefined>;
+  count(): Promise<number>;
 }

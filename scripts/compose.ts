@@ -34,6 +34,7 @@ import type { Log, Service } from '../runtime/ports.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { keyspace } from '../runtime/protocol/keys.ts';
 import { PostgresAudit } from '../runtime/postgres/audit.ts';
+import { PostgresConflicts } from '../runtime/postgres/conflicts.ts';
 import { PostgresArchive } from '../runtime/postgres/archive.ts';
 import { migrate } from '../runtime/postgres/migrate.ts';
 import { PostgresHistoryKeeper } from '../runtime/postgres/months.ts';
@@ -250,6 +251,7 @@ export async function compose({
     const app = createApp({
       rateLimits,
       audit: { notes: auditStream, reader: audit },
+      conflicts: new PostgresConflicts(pool),
       site: siteSettings,
       auth: {
         keys,

@@ -12,6 +12,7 @@ import { parseAddress } from '../protocol/ids.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import type { Projection } from '../protocol/projection.ts';
 import { archive } from './archive.ts';
+import { storeConflicts } from './conflicts.ts';
 import type { Pool } from './pool.ts';
 import { collapse, insertStatement, updateStatement, type RowPatch, type Statement } from './rows.ts';
 import { inOrder, transitions, type Placed } from './transitions.ts';
@@ -58,6 +59,7 @@ export class PostgresProjectionStore implements ProjectionStore {
       const present = rows[0]?.position ?? positionStart;
       if (present !== from) return { conflict: present };
       await archive(client, shard, entries);
+      await storeConflicts(client, shard, entries);
       let quarantined = 0;
       for (const slice of slices(records)) quarantined += await this.#store(client, slice);
       await client.query('UPDATE watermarks SET position = $2, updated_at = now() WHERE shard = $1', [

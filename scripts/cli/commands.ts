@@ -1,6 +1,7 @@
 /** Commands that ask the API, in the order of the help. A group of commands is a file of its own. */
 import type { Command } from './command.ts';
+import { conflictCommands } from './conflict.ts';
 import { scheduleCommands } from './schedule.ts';
 import { taskCommands } from './task.ts';
 
-export const commands: readonly Command[] = [...taskCommands, ...scheduleCommands];
+export const commands: readonly Command[] = [...taskCommands, ...scheduleCommands, ...conflictCommands];

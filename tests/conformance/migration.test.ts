@@ -9,6 +9,7 @@ const tables = [
   'actors',
   'agents',
   'audit',
+  'conflicts',
   'journal',
   'migrations',
   'quarantine',

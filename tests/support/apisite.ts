@@ -25,6 +25,7 @@ import { createSystem } from '../../runtime/host/system.ts';
 import { Unavailable } from '../../runtime/protocol/errors.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
 import { PostgresAudit } from '../../runtime/postgres/audit.ts';
+import { PostgresConflicts } from '../../runtime/postgres/conflicts.ts';
 import { migrate } from '../../runtime/postgres/migrate.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
@@ -140,6 +141,7 @@ export async function startApi({
   await limiter.ready();
   const context: ApiContext = {
     audit: { notes: auditStream, reader: audit },
+    conflicts: new PostgresConflicts(pool),
     rateLimits: { limiter, limits: rateLimits },
     site: {
       name: 'primary',
