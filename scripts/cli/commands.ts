@@ -1,7 +1,17 @@
 /** Commands that ask the API, in the order of the help. A group of commands is a file of its own. */
+import { bulkCommands } from './bulk.ts';
 import type { Command } from './command.ts';
 import { conflictCommands } from './conflict.ts';
+import { deadLetterCommands } from './deadletter.ts';
+import { queueCommands } from './queue.ts';
 import { scheduleCommands } from './schedule.ts';
 import { taskCommands } from './task.ts';
 
-export const commands: readonly Command[] = [...taskCommands, ...scheduleCommands, ...conflictCommands];
+export const commands: readonly Command[] = [
+  ...taskCommands,
+  ...bulkCommands,
+  ...deadLetterCommands,
+  ...queueCommands,
+  ...scheduleCommands,
+  ...conflictCommands,
+];

@@ -93,12 +93,6 @@ export const taskCommands: readonly Command[] = [
       return status === 'succeeded' ? 0 : 1;
     },
   },
-  {
-    words: 'task cancel',
-    positionals: 'ID...',
-    summary: 'cancels a task',
-    run: (call) => each(call, (id) => call.api('tasks:cancel').call(taskPath(id), { method: 'DELETE' })),
-  },
   ...(['pause', 'resume'] as const).map((word): Command => ({
     words: `task ${word}`,
     positionals: 'ID...',
