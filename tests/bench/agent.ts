@@ -13,6 +13,8 @@ export interface BenchAgentOptions {
   inbox: string;
   outbox: string;
   slots: number;
+  /** Told of each task that came. */
+  started?: (task: string) => void;
 }
 
 export class BenchAgent {
@@ -40,7 +42,7 @@ export class BenchAgent {
   }
 
   async #run(): Promise<void> {
-    const { id, inbox, outbox, slots } = this.#options;
+    const { id, inbox, outbox, slots, started } = this.#options;
     let taken: string[] = [];
     let reports: object[] = [];
     while (!this.#stopping) {
@@ -57,8 +59,10 @@ export class BenchAgent {
         taken.push(entry);
         const batch = fields.indexOf('batch');
         if (batch === -1) throw new Error(`${id} was told something that is no work: ${fields.join(' ')}`);
-        for (const { task, token } of JSON.parse(fields[batch + 1]!) as { task: string; token: string }[])
+        for (const { task, token } of JSON.parse(fields[batch + 1]!) as { task: string; token: string }[]) {
+          started?.(task);
           reports.push({ kind: 'completed', task, token, result: { ok: 1 } });
+        }
       }
     }
   }

@@ -1,138 +1,154 @@
 /**
- * `npm run bench`: the orchestrator next to its peer, on the same machine in the same minutes. Every run has a Redis of its
+ * `npm run bench`: the orchestrator next to its peers, on the same machine in the same minutes. Every run has servers of its
  * own, fresh and set up alike; runs are interleaved, so that what else the machine does falls on all of them. It is no test:
  * it prints and writes numbers, and ends with 0.
  */
-import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
+import { startPostgres } from '../../runtime/embedded/postgres.ts';
 import { findRedisServer, startRedis } from '../../runtime/embedded/redis.ts';
 import type { RedisServer } from '../../runtime/embedded/redis-binary.ts';
 import { projectRoot } from '../../scripts/root.ts';
 import { consoleBench } from './console/main.ts';
-import { figuresOf, type Measurement } from './measurement.ts';
-import { pageOf, ratioLines, ratiosOf, tableOf, type Report, type Series } from './report.ts';
-import { installPeer, measure, orchestrator, peers, type System } from './systems.ts';
-import type { ThroughputResult } from './throughput.ts';
+import type { OwnOutcome } from './own.ts';
+import { pageOf, ratioLines, tableOf, type Report, type RowReport } from './report.ts';
+import { peerDir, rowsOf, sizes, type Row, type System } from './rows.ts';
+
+const run = promisify(execFile);
+const scratchDir = join(projectRoot, '.cache/bench');
+const runDeadlineMs = 900_000;
+/** Of every system alike, and those of scripts/run.mjs: with a larger young generation less is collected twice. */
+const nodeFlags = ['--max-semi-space-size=64', '--expose-gc'];
+const policies = ['everysec', 'always'] as const;
 
 interface Options {
-  tasks: number;
-  warmup: number;
+  rows: Row[];
   runs: number;
-  agents: number;
-  slots: number;
-  /** One run of the orchestrator alone under the profiler; writes no results. */
+  peers: boolean;
   profile: boolean;
-  peer: boolean;
-  /** Leave out appendfsync always. */
   quick: boolean;
+  appendfsync: (typeof policies)[number];
 }
 
 /** @throws Error naming the option that is wrong */
 function readOptions(): Options {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
-      tasks: { type: 'string', default: '50000' },
-      warmup: { type: 'string', default: '5000' },
-      runs: { type: 'string', default: '3' },
-      agents: { type: 'string', default: '5' },
-      slots: { type: 'string', default: '100' },
+      runs: { type: 'string' },
+      peers: { type: 'boolean', default: true },
       profile: { type: 'boolean', default: false },
-      peer: { type: 'boolean', default: true },
       quick: { type: 'boolean', default: false },
+      appendfsync: { type: 'string', default: 'everysec' },
     },
     allowNegative: true,
   });
-  const count = (name: 'tasks' | 'warmup' | 'runs' | 'agents' | 'slots'): number => {
-    const value = Number(values[name]);
-    if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} ${values[name]}: is a whole number from 1`);
-    return value;
-  };
+  const all = rowsOf(sizes[values.quick ? 'quick' : 'whole']);
+  const unknown = positionals.find((name) => !all.some((row) => row.name === name));
+  if (unknown !== undefined) throw new Error(`${unknown}: rows are ${all.map(({ name }) => name).join(', ')}`);
+  const runs = Number(values.runs ?? (values.quick ? 1 : 5));
+  if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs}: is a whole number from 1`);
+  const appendfsync = policies.find((policy) => policy === values.appendfsync);
+  if (!appendfsync) throw new Error(`--appendfsync ${values.appendfsync}: is ${policies.join(' or ')}`);
   return {
-    tasks: count('tasks'),
-    warmup: count('warmup'),
-    runs: count('runs'),
-    agents: count('agents'),
-    slots: count('slots'),
-    profile: values.profile,
-    peer: values.peer,
-    quick: values.quick,
+    ...{ runs, peers: values.peers, profile: values.profile, quick: values.quick, appendfsync },
+    rows: positionals.length === 0 ? all : all.filter(({ name }) => positionals.includes(name)),
   };
 }
 
-const scratchDir = join(projectRoot, '.cache/bench');
-
-async function runOnce<Result extends Measurement>(
+/** One run of one system on fresh servers. @throws Error with what the program said when it failed or took too long */
+async function measure(
   server: RedisServer,
   system: System,
-  appendfsync: Series['appendfsync'],
-  { tasks, warmup }: Options,
-): Promise<Result> {
-  const dataDir = await mkdtemp(join(scratchDir, `${process.pid}-`));
+  { appendfsync }: Pick<Options, 'appendfsync'>,
+  more: readonly string[] = [],
+): Promise<OwnOutcome> {
+  const folder = await mkdtemp(join(scratchDir, `${process.pid}-`));
+  const stops: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   try {
-    const redis = await startRedis({ server, dataDir, appendfsync, password: false });
-    try {
-      return await measure<Result>(system, redis.url, tasks, warmup);
-    } finally {
-      await redis.stop();
+    const args = [...nodeFlags, system.program, ...system.args, ...more];
+    if (system.redis) {
+      const redis = await startRedis({ server, dataDir: join(folder, 'redis'), appendfsync, password: false });
+      stops.push(() => redis.stop());
+      args.push('--redis', redis.url);
     }
+    if (system.postgres) {
+      const settings = { max_connections: '200', synchronous_commit: appendfsync === 'always' ? 'on' : 'off' };
+      const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), settings });
+      stops.push(() => postgres.stop());
+      args.push('--postgres', postgres.url, '--postgres-pid', `${postgres.pid}`);
+    }
+    const env = { ...process.env, NODE_ENV: 'production' };
+    const { stdout } = await run(process.execPath, args, {
+      ...{ timeout: runDeadlineMs, maxBuffer: 16 * 1024 * 1024, env },
+    });
+    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as OwnOutcome;
   } finally {
-    await rm(dataDir, { recursive: true, force: true });
+    for (const stop of stops.reverse()) await stop();
   }
 }
 
+/** Installs the peers from their own lockfile, once. @throws Error that says what to do without a registry */
+async function installPeers(): Promise<Record<string, string>> {
+  const names = ['bullmq', 'graphile-worker', 'pg-boss'];
+  const manifestOf = (name: string): string => join(peerDir, 'node_modules', name, 'package.json');
+  if (!names.every((name) => existsSync(manifestOf(name)))) {
+    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+    await run('npm', args, { cwd: peerDir, timeout: 180_000 }).catch((error: unknown) => {
+      const detail = error instanceof Error ? error.message : String(error);
+      throw new Error(`npm ci in tests/bench/peer failed; without the peers run with --no-peers. ${detail}`, {
+        cause: error,
+      });
+    });
+  }
+  const versions: Record<string, string> = {};
+  for (const name of names)
+    versions[name] = (JSON.parse(await readFile(manifestOf(name), 'utf8')) as { version: string }).version;
+  return versions;
+}
+
 async function profile(server: RedisServer, options: Options): Promise<void> {
-  const { tasks, agents, slots } = options;
-  const file = join(scratchDir, `throughput-${new Date().toISOString().replaceAll(':', '-')}.cpuprofile`);
-  const result = await runOnce<ThroughputResult>(server, orchestrator(agents, slots, file), 'everysec', options);
-  console.log(`${Math.round(figuresOf(result).tasksPerSecond)} tasks/s under the profiler; self time by function:\n`);
-  for (const { share, ms, place } of (result.profile ?? []).slice(0, 25))
-    console.log(
-      `${(share * 100).toFixed(1).padStart(5)} %  ${((ms * 1000) / tasks).toFixed(2).padStart(6)} us/task  ${place}`,
-    );
+  const system = options.rows.flatMap(({ systems }) => systems).find(({ isPeer }) => !isPeer)!;
+  const file = join(scratchDir, `${new Date().toISOString().replaceAll(':', '-')}.cpuprofile`);
+  const { figures, profile: places = [] } = await measure(server, system, options, ['--profile', file]);
+  console.log(`${Math.round(figures['tasksPerSecond'] ?? 0)} tasks/s under the profiler; self time by function:\n`);
+  for (const { share, ms, place } of places.slice(0, 30))
+    console.log(`${(share * 100).toFixed(1).padStart(5)} %  ${ms.toFixed(0).padStart(6)} ms  ${place}`);
   console.log(`\nThe whole profile: ${file}`);
 }
 
 /** Rounds of one run each; which system begins changes from round to round. */
-async function compare(server: RedisServer, options: Options): Promise<void> {
-  const { tasks, runs, agents, slots, peer, quick } = options;
-  const systems = [orchestrator(agents, slots), ...(peer ? peers : [])];
-  const versions: Record<string, string> = { Node: process.versions.node, Redis: server.version };
-  if (peer) versions['BullMQ'] = await installPeer();
-  const policies: Series['appendfsync'][] = quick ? ['everysec'] : ['everysec', 'always'];
-  const series: Series[] = policies.flatMap((appendfsync) =>
-    systems.map(({ name, setUp }) => ({ system: name, setUp, appendfsync, runs: [] })),
-  );
-  for (let round = 0; round < runs; round++) {
-    for (const [index] of series.entries()) {
-      const one = series[(index + round) % series.length]!;
-      const system = systems.find(({ name }) => name === one.system)!;
-      const result = await runOnce(server, system, one.appendfsync, options);
-      one.runs.push(result);
-      const { tasksPerSecond, totalUsPerTask } = figuresOf(result);
-      console.error(
-        `round ${round + 1}/${runs}  ${one.system}, ${one.appendfsync}: ` +
-          `${Math.round(tasksPerSecond)} tasks/s, ${totalUsPerTask.toFixed(1)} us of CPU a task`,
-      );
-    }
+async function compare(server: RedisServer, options: Options): Promise<RowReport[]> {
+  const reports: RowReport[] = [];
+  for (const row of options.rows) {
+    const systems = row.systems.filter(({ isPeer }) => options.peers || !isPeer);
+    const series = systems.map(({ name, setUp }) => ({ system: name, setUp, runs: [], failures: [] }));
+    const report: RowReport = { row, series };
+    reports.push(report);
+    for (let round = 0; round < options.runs; round++)
+      for (const [index] of systems.entries()) {
+        const at = (index + round) % systems.length;
+        const one = report.series[at]!;
+        try {
+          const { figures } = await measure(server, systems[at]!, options);
+          one.runs.push(figures);
+          const [{ figure, title } = { figure: '', title: '' }] = row.columns;
+          const value = (figures[figure] ?? 0).toFixed(1);
+          console.error(`${row.name}, round ${round + 1}/${options.runs}  ${one.system}: ${value} ${title}`);
+        } catch (error) {
+          one.failures.push((error instanceof Error ? error.message : String(error)).split('\n').slice(-8).join(' '));
+          console.error(
+            `${row.name}, round ${round + 1}/${options.runs}  ${one.system}: failed. ${one.failures.at(-1)}`,
+          );
+        }
+      }
+    console.log(`\n${tableOf(report)}\n\n${ratioLines(report).join('\n')}`);
   }
-  const report: Report = {
-    at: new Date().toISOString(),
-    commit: commit(),
-    machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
-    versions,
-    tasks,
-    series,
-  };
-  console.log(`\n${tableOf(series)}\n\n${ratioLines(ratiosOf(series))}`);
-  await writeFile(
-    join(projectRoot, 'tests/bench/RESULTS.json'),
-    `${JSON.stringify({ ...report, ratios: ratiosOf(series) }, null, 2)}\n`,
-  );
-  await writeFile(join(projectRoot, 'tests/bench/RESULTS.md'), pageOf(report));
-  console.log('\nWritten: tests/bench/RESULTS.md, tests/bench/RESULTS.json');
+  return reports;
 }
 
 function commit(): string {
@@ -147,7 +163,23 @@ async function bench(): Promise<void> {
   const options = readOptions();
   await mkdir(scratchDir, { recursive: true });
   const server = await findRedisServer({ cacheDir: join(projectRoot, '.cache/redis') });
-  await (options.profile ? profile(server, options) : compare(server, options));
+  if (options.profile) await profile(server, options);
+  else {
+    const versions = { Node: process.versions.node, Redis: server.version };
+    const peers = options.peers ? await installPeers() : {};
+    const report: Report = {
+      at: new Date().toISOString(),
+      commit: commit(),
+      machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
+      appendfsync: options.appendfsync,
+      versions: { ...versions, ...peers },
+      rows: await compare(server, options),
+    };
+    const folder = options.quick ? scratchDir : join(projectRoot, 'tests/bench');
+    await writeFile(join(folder, 'RESULTS.json'), `${JSON.stringify(report, null, 2)}\n`);
+    await writeFile(join(folder, 'RESULTS.md'), pageOf(report));
+    console.log(`\nWritten: ${join(folder, 'RESULTS.md')}, RESULTS.json`);
+  }
 }
 
 try {

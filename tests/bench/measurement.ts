@@ -1,22 +1,7 @@
 /** What one run of one system gives, and what several runs of it come to. */
-export interface Measurement {
-  tasks: number;
-  seconds: number;
-  /** User and system time of the process that is producer, runtime and agents (or producer and worker). */
-  clientCpuUs: number;
-  /** User and system time of the Redis server. */
-  redisCpuUs: number;
-}
 
-/** The columns of the table, per run. */
-export interface Figures {
-  tasksPerSecond: number;
-  clientUsPerTask: number;
-  redisUsPerTask: number;
-  totalUsPerTask: number;
-}
-
-export type FigureName = keyof Figures;
+/** Name of a figure -> its value; the unit stands last in the name. */
+export type Figures = Record<string, number>;
 
 export interface Spread {
   median: number;
@@ -24,17 +9,10 @@ export interface Spread {
   max: number;
 }
 
-export function figuresOf({ tasks, seconds, clientCpuUs, redisCpuUs }: Measurement): Figures {
-  return {
-    tasksPerSecond: tasks / seconds,
-    clientUsPerTask: clientCpuUs / tasks,
-    redisUsPerTask: redisCpuUs / tasks,
-    totalUsPerTask: (clientCpuUs + redisCpuUs) / tasks,
-  };
-}
-
-export function spreadOf(measurements: readonly Measurement[], figure: FigureName): Spread {
-  const sorted = measurements.map((one) => figuresOf(one)[figure]).sort((left, right) => left - right);
+/** Of the runs that have the figure; undefined when none has. */
+export function spreadOf(runs: readonly Figures[], figure: string): Spread | undefined {
+  const sorted = runs.flatMap((run) => run[figure] ?? []).sort((left, right) => left - right);
+  if (sorted.length === 0) return undefined;
   const middle = Math.floor((sorted.length - 1) / 2);
   const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle]! + sorted[middle + 1]!) / 2;
   return { median, min: sorted[0]!, max: sorted[sorted.length - 1]! };

@@ -1,28 +1,28 @@
-/** The results as text: a table that fits a terminal, and the page that is kept. */
-import { figuresOf, spreadOf, type FigureName, type Measurement } from './measurement.ts';
+/** The results as text: a table for each row, and the page that is kept. */
+import { spreadOf, type Figures } from './measurement.ts';
+import type { Row } from './rows.ts';
 
 export interface Series {
   system: string;
   setUp: string;
-  appendfsync: 'everysec' | 'always';
-  runs: Measurement[];
+  runs: Figures[];
+  /** Why there is no number. */
+  failures: string[];
+}
+
+export interface RowReport {
+  row: Row;
+  series: Series[];
 }
 
 export interface Report {
   at: string;
   commit: string;
   machine: string;
+  appendfsync: string;
   versions: Record<string, string>;
-  tasks: number;
-  series: Series[];
+  rows: RowReport[];
 }
-
-const columns: readonly { title: string; figure: FigureName; digits: number }[] = [
-  { title: 'tasks/s', figure: 'tasksPerSecond', digits: 0 },
-  { title: 'client us', figure: 'clientUsPerTask', digits: 1 },
-  { title: 'Redis us', figure: 'redisUsPerTask', digits: 1 },
-  { title: 'total us', figure: 'totalUsPerTask', digits: 1 },
-];
 
 /** `12,345` or `12.3`, the same in every locale. */
 function number(value: number, digits: number): string {
@@ -31,68 +31,53 @@ function number(value: number, digits: number): string {
   return fraction === undefined ? grouped : `${grouped}.${fraction}`;
 }
 
-/** At most 80 columns; for each fsync policy one row per system: medians, then the spread of the throughput. */
-export function tableOf(series: readonly Series[]): string {
-  const head = ['', ...columns.map((column) => column.title), 'min..max tasks/s'];
-  const rows = series.map(({ system, runs }) => {
-    const { min, max } = spreadOf(runs, 'tasksPerSecond');
-    const medians = columns.map(({ figure, digits }) => number(spreadOf(runs, figure).median, digits));
-    return [system, ...medians, `${number(min, 0)}..${number(max, 0)}`];
-  });
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  const line = (cells: readonly string[]): string =>
-    cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join('  ');
-  const policies = [...new Set(series.map((one) => one.appendfsync))];
-  return policies
-    .map((policy) => {
-      const own = rows.filter((_, index) => series[index]!.appendfsync === policy);
-      return [line([`fsync ${policy}`, ...head.slice(1)]), ...own.map(line)].join('\n');
-    })
-    .join('\n\n');
-}
-
-export interface Ratio {
-  peer: string;
-  appendfsync: Series['appendfsync'];
-  /** Orchestrator over peer: above 1 is faster. */
-  throughput: number;
-  /** Orchestrator over peer: below 1 is cheaper. */
-  totalCpu: number;
-  redisCpu: number;
-}
-
-export function ratiosOf(series: readonly Series[]): Ratio[] {
-  const ratios: Ratio[] = [];
-  for (const peer of series) {
-    if (peer.system === 'orchestrator') continue;
-    const own = series.find((one) => one.system === 'orchestrator' && one.appendfsync === peer.appendfsync);
-    if (!own) continue;
-    const ratio = (figure: FigureName): number =>
-      spreadOf(own.runs, figure).median / spreadOf(peer.runs, figure).median;
-    ratios.push({
-      peer: peer.system,
-      appendfsync: peer.appendfsync,
-      throughput: ratio('tasksPerSecond'),
-      totalCpu: ratio('totalUsPerTask'),
-      redisCpu: ratio('redisUsPerTask'),
+/** One line per system: medians, then the spread of the first column. */
+export function tableOf({ row, series }: RowReport): string {
+  const [first] = row.columns;
+  const head = [row.name, ...row.columns.map((column) => column.title), `min..max ${first?.title ?? ''}`];
+  const rows = series.map(({ system, runs, failures }) => {
+    if (runs.length === 0 || !first) return [system, failures[0]?.slice(0, 60) ?? 'not run'];
+    const cells = row.columns.map(({ figure, digits }) => {
+      const spread = spreadOf(runs, figure);
+      return spread ? number(spread.median, digits) : '-';
     });
-  }
-  return ratios;
+    const spread = spreadOf(runs, first.figure);
+    const bounds = spread ? `${number(spread.min, first.digits)}..${number(spread.max, first.digits)}` : '-';
+    return [system, ...cells, bounds];
+  });
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.filter((cells) => cells.length > 2).map((cells) => cells[column]?.length ?? 0)),
+  );
+  widths[0] = Math.max(widths[0]!, ...rows.map(([system = '']) => system.length));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0]!) : cells.length > 2 ? cell.padStart(widths[column]!) : cell,
+      )
+      .join('  ');
+  return [head, ...rows].map(line).join('\n');
 }
 
-export function ratioLines(ratios: readonly Ratio[]): string {
-  return ratios
-    .map(
-      ({ peer, appendfsync, throughput, totalCpu, redisCpu }) =>
-        `against ${peer}, fsync ${appendfsync}:\n  ${throughput.toFixed(2)} x its tasks/s, ` +
-        `${totalCpu.toFixed(2)} x its CPU a task, ${redisCpu.toFixed(2)} x its Redis CPU a task`,
-    )
-    .join('\n');
+/** The base system over each other one: rate above 1 is faster, CPU below 1 is cheaper. */
+export function ratioLines({ row, series }: RowReport): string[] {
+  const base = series.find(({ system }) => system === row.base);
+  if (!base) return [];
+  const shown = row.columns.filter(({ figure }) =>
+    ['tasksPerSecond', 'requestsPerSecond', 'totalUs', 'redisUs', 'p50Ms', 'p99Ms'].includes(figure),
+  );
+  return series.flatMap((other) => {
+    if (other === base || other.runs.length === 0) return [];
+    const ratios = shown.flatMap(({ figure, title }) => {
+      const [own, theirs] = [spreadOf(base.runs, figure)?.median, spreadOf(other.runs, figure)?.median];
+      return own !== undefined && theirs ? [`${(own / theirs).toFixed(2)} x its ${title}`] : [];
+    });
+    return [`${base.system} against ${other.system}: ${ratios.join(', ')}`];
+  });
 }
 
 export function pageOf(report: Report): string {
-  const { at, commit, machine, versions, tasks, series } = report;
-  const setUps = new Map(series.map((one) => [one.system, one.setUp]));
+  const { at, commit, machine, versions, rows, appendfsync } = report;
+  const runs = Math.max(0, ...rows.flatMap(({ series }) => series.map((one) => one.runs.length)));
   return `# Results of \`npm run bench\`
 
 Written by the run; read tests/bench/README.md for what is measured and what is not.
@@ -101,31 +86,23 @@ Written by the run; read tests/bench/README.md for what is measured and what is 
 - ${machine}
 - ${Object.entries(versions)
     .map(([name, version]) => `${name} ${version}`)
-    .join(', ')}
-- ${number(tasks, 0)} tasks a run, medians of the runs listed below, all interleaved
+    .join(', ')}; appendfsync ${appendfsync}
+- medians of ${runs} interleaved runs; \`us\` are microseconds of CPU (user and system) per task
 
-${[...setUps].map(([system, setUp]) => `- **${system}**: ${setUp}`).join('\n')}
+${rows.map(sectionOf).join('\n')}`;
+}
+
+function sectionOf(report: RowReport): string {
+  const { row, series } = report;
+  const ratios = ratioLines(report);
+  return `## ${row.name}
+
+${row.question}.
 
 \`\`\`
-${tableOf(series)}
-
-${ratioLines(ratiosOf(series))}
+${tableOf(report)}${ratios.length > 0 ? `\n\n${ratios.join('\n')}` : ''}
 \`\`\`
 
-\`us\` are microseconds of CPU (user and system) per task; fsync is appendfsync of Redis, the same on both sides.
-
-## Every run
-
-| system | appendfsync | tasks/s | client us | Redis us | total us |
-|---|---|--:|--:|--:|--:|
-${series
-  .flatMap(({ system, appendfsync, runs }) =>
-    runs.map((run) => {
-      const figures = figuresOf(run);
-      const cells = columns.map(({ figure, digits }) => number(figures[figure], digits)).join(' | ');
-      return `| ${system} | ${appendfsync} | ${cells} |`;
-    }),
-  )
-  .join('\n')}
+${series.map(({ system, setUp, failures }) => `- **${system}**: ${setUp}${failures.length > 0 ? `; ${failures.length} runs failed: ${failures[0]}` : ''}`).join('\n')}
 `;
 }
