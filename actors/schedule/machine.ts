@@ -14,6 +14,7 @@ import type { JsonObject } from '../../runtime/protocol/json.ts';
 import type { Stamp } from '../task/events.ts';
 import type { ParentNews } from '../task/start.ts';
 import { rosterAddress, scheduleAddress } from './address.ts';
+import { measureSchedule } from './measure.ts';
 import { dueAt, dueNow, nextNominal } from './occurrence.ts';
 import {
   awaits,
@@ -235,6 +236,7 @@ export const scheduleDefinition: Definition = {
       : { kind: 'conflict', detail: 'there is another schedule of that name' };
   },
   refusal: (actor, event) => (event.type === 'trigger' && actor.state !== 'registering' ? 'overlap' : undefined),
+  measure: measureSchedule,
   // The name is free again at once; what it did stands in the history.
   retentionMs: 0,
 };

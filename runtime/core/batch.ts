@@ -440,6 +440,10 @@ class Batch {
   }
 
   #measure(before: Actor | undefined, after: Actor): void {
+    const { measure, id } = after.definition;
+    if (measure && before)
+      for (const one of measure(before.snapshot.context as JsonObject, after.snapshot.context as JsonObject))
+        this.#world.telemetry.measured(id, one);
     if (before && before.snapshot.value === after.snapshot.value) return;
     const from = before && stateTextOf(before);
     const to = stateTextOf(after);

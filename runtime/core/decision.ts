@@ -2,6 +2,7 @@
  * What a decision works on and what it results in: entries come in, one commit goes out, and the application's dispatcher
  * and ingress take part. Plain data and pure functions; nothing here knows where it is stored.
  */
+import type { Measure } from './definition.ts';
 import type { Cursor, Link } from '../protocol/chain.ts';
 import type { Envelope, Outcome } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
@@ -145,6 +146,7 @@ export interface Application {
 export interface DecisionTelemetry {
   transition(definition: string, from: string | undefined, to: string, secondsInState: number | undefined): void;
   outcome(definition: string, outcome: 'duplicate' | 'refused' | 'set-aside'): void;
+  measured(definition: string, measure: Measure): void;
 }
 
 /** A commit that changes nothing yet. */

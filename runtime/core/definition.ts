@@ -22,6 +22,12 @@ export type Recreation =
   /** The request means an event to the actor that is there. */
   | { kind: 'event'; event: MachineEvent };
 
+/** Something that happened, for metrics: a name of a closed set, and how much. */
+export interface Measure {
+  readonly name: string;
+  readonly value: number;
+}
+
 export interface Definition {
   /** Name, the first part of every address. */
   id: string;
@@ -49,6 +55,8 @@ export interface Definition {
   passOver?: (context: JsonObject, event: MachineEvent, nowMs: number) => boolean;
   /** Joins an event that waits for an actor with a later one of the same type, so that a batch costs one transition. */
   merge?: Readonly<Record<string, (waiting: MachineEvent, later: MachineEvent) => MachineEvent>>;
+  /** What a transition from one context to another adds to metrics. */
+  measure?: (before: JsonObject, after: JsonObject) => readonly Measure[];
   /** Milliseconds that the snapshot of a finished actor stays in Redis; Infinity keeps it. */
   retentionMs: number;
   /** Whether actors stay in the memory of their shard from take-over on (few and often used: agents). */

@@ -81,6 +81,10 @@ export function createMetrics(sources: MetricSources): Metrics {
       this.set({ status }, value),
     );
   });
+  gauge('orchestrator_schedules', 'Schedules of the shards held here, by status.', ['status'], function () {
+    this.reset();
+    countBy(sources, 'schedule', (state) => state).forEach((value, status) => this.set({ status }, value));
+  });
   const lane = (name: string, help: string, value: (status: LaneStatus) => number): void => {
     gauge(name, help, ['type'], function () {
       this.reset();
@@ -149,6 +153,17 @@ export function createMetrics(sources: MetricSources): Metrics {
   });
   const transitions = counter('orchestrator_transitions_total', 'Changes of state.', ['machine', 'to']);
   const outcomes = counter('orchestrator_outcomes_total', 'Envelopes that changed nothing.', ['machine', 'outcome']);
+  const scheduleRuns = counter(
+    'orchestrator_schedule_runs_total',
+    'Runs of schedules: started; skipped because of an overlap; missed because nothing was up.',
+    ['outcome'],
+  );
+  const scheduleLate = histogram(
+    'orchestrator_schedule_late_seconds',
+    'From the time that a run is for to its task; jitter included.',
+    [],
+    [0.01, 0.05, 0.25, 1, 5, 15, 60, 600, 3600, 86400],
+  );
   const records = counter('orchestrator_journal_records_total', 'Journal records written.', []);
   const entries = counter('orchestrator_entries_total', 'Stream entries taken in.', []);
   const commit = histogram(
@@ -183,6 +198,11 @@ export function createMetrics(sources: MetricSources): Metrics {
           inState.observe({ machine, state: from }, secondsInState);
       },
       outcome: (machine, outcome) => outcomes.inc({ machine, outcome }),
+      measured: (machine, { name, value }) => {
+        if (machine !== 'schedule') return;
+        if (name === 'late_seconds') scheduleLate.observe(value);
+        else scheduleRuns.inc({ outcome: name }, value);
+      },
       readAge: (_shard, seconds) => readAge.observe(seconds),
     },
     contentType: registry.contentType,

@@ -60,6 +60,7 @@ const supervisor = new Supervisor({
     committed: () => undefined,
     transition: () => undefined,
     outcome: () => undefined,
+    measured: () => undefined,
     readAge: () => undefined,
   },
   log,

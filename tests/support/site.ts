@@ -20,6 +20,7 @@ export const silentTelemetry: Telemetry = {
   committed: () => undefined,
   transition: () => undefined,
   outcome: () => undefined,
+  measured: () => undefined,
   readAge: () => undefined,
 };
 

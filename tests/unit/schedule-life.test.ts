@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { measureSchedule } from '../../actors/schedule/measure.ts';
 import { limits } from '../../config/limits.ts';
 import { ScheduleLife } from '../support/schedulelife.ts';
 
@@ -201,6 +202,27 @@ describe('catching up', () => {
     expect(life.times[0]).toBe('2026-02-01T11:58:21.000Z');
     expect(life.due).toBe(time('2026-02-01T12:00:01Z'));
   });
+});
+
+test('measures: what started, what was left out, and how late it was', () => {
+  const life = new ScheduleLife({ ...minutely, overlap: 'queue' }, noon);
+  const measured = (act: () => void) => {
+    const before = life.context;
+    act();
+    return measureSchedule(before as never, life.context as never);
+  };
+  expect(measured(() => life.ring('2026-01-01T12:03:30Z'))).toEqual([
+    { name: 'started', value: 1 },
+    { name: 'missed', value: 2 },
+    { name: 'late_seconds', value: 30 },
+  ]);
+  expect(measured(() => life.ring())).toEqual([]);
+  expect(measured(() => life.ring())).toEqual([{ name: 'skipped', value: 1 }]);
+  expect(measured(() => life.end(life.tasks[0]!, '2026-01-01T12:10:00Z'))).toEqual([
+    { name: 'started', value: 1 },
+    { name: 'late_seconds', value: 360 },
+  ]);
+  expect(measured(() => life.tell({ type: 'pause' }, '2026-01-01T12:10:01Z', 'command'))).toEqual([]);
 });
 
 test('jitter is late by the same for the same time, and never early', () => {
