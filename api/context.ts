@@ -25,6 +25,8 @@ export interface SiteSettings {
   shards: number;
   maxAgents: number;
   taskTimeoutMs: number;
+  /** How long a task stays in Redis when it is over, where it does not say so itself. */
+  taskKeepMs: number;
   /** Address of Redis that agents are told. */
   agentRedisUrl: string;
   /** Addresses of nodes that agents are told beside it, where it is a Redis Cluster. */

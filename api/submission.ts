@@ -51,6 +51,7 @@ export function prepare(
     ...trace,
     ...(once && claimedKey && { claim: { key: claimedKey, until: once.until } }),
     ...(tenant !== undefined && { tenant }),
+    keep_ms: parsed.keep_ms ?? context.site.taskKeepMs,
     timeouts: { start_to_close_ms: context.site.taskTimeoutMs, ...parsed.timeouts },
     ...(key !== undefined && {
       fingerprint: hash(

@@ -26,6 +26,10 @@ export const limits = {
   envelopeDepthMax: 8,
   envelopeKeysMax: 64,
 
+  /** How short and how long a task may stay in Redis when it is over. */
+  taskKeepLeastMs: 1_000,
+  taskKeepMostMs: 30 * 24 * 3_600_000,
+
   idLengthMax: 128,
   nameLengthMax: 128,
   reasonLengthMax: 1_024,
@@ -143,6 +147,8 @@ export const limits = {
   queryTimeoutMs: 30_000,
   /** Months for which the history has a place ahead of time, and how often that is looked at. */
   historyMonthsAheadMax: 2,
+  /** Rows that one statement removes from a list, so that nobody waits for it. */
+  pruneEntriesMax: 1_000,
   historyEveryMs: 3_600_000,
   /** Pause between two tries to be the one that may bring a site back. */
   lockRetryMs: 500,

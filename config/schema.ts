@@ -171,6 +171,24 @@ export const configSchema = z.strictObject({
         .max(36_500)
         .optional()
         .describe('Days for which every step is kept in PostgreSQL, in whole months; without it for ever.'),
+      finished_task_minutes: z
+        .int()
+        .min(1)
+        .max(limits.taskKeepMostMs / 60_000)
+        .default(60)
+        .describe('Minutes that a task stays in Redis when it is over; PostgreSQL has it from the start.'),
+      task_days: z
+        .int()
+        .min(1)
+        .max(36_500)
+        .optional()
+        .describe('Days after its end for which a task is listed; without it for ever. What is not over stays.'),
+      audit_days: z
+        .int()
+        .min(1)
+        .max(36_500)
+        .optional()
+        .describe('Days for which the audit log is kept; without it for ever.'),
     })
     .prefault({}),
   peer: z

@@ -381,6 +381,15 @@ export interface HistoryKeeper {
   keep(nowMs: number, keepMs: number | undefined): Promise<{ made: string[]; dropped: string[] }>;
 }
 
+/** Rows of lists that are over, and how long they are kept. */
+export interface RowPruner {
+  /**
+   * Removes rows of one kind that ended before `beforeMs`, at most `count`. A task that is not over never goes.
+   * @returns how many went
+   */
+  prune(kind: 'tasks' | 'audit', beforeMs: number, count: number): Promise<number>;
+}
+
 /** Measurements of the host; the adapter to a metrics library lives with the composition root. */
 export interface Telemetry extends DecisionTelemetry {
   committed(shard: number, seconds: number, entries: number, records: number): void;

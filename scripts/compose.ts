@@ -27,6 +27,7 @@ import { Historian } from '../runtime/host/historian.ts';
 import { MailboxAccess } from '../runtime/host/mailboxaccess.ts';
 import { OutboxWatch } from '../runtime/host/outboxwatch.ts';
 import { establish } from '../runtime/host/establish.ts';
+import { Pruner } from '../runtime/host/pruner.ts';
 import { Projector, projectorReader } from '../runtime/host/projector.ts';
 import { Supervisor, type Attached } from '../runtime/host/supervisor.ts';
 import { createSystem } from '../runtime/host/system.ts';
@@ -40,6 +41,7 @@ import { migrate } from '../runtime/postgres/migrate.ts';
 import { PostgresHistoryKeeper } from '../runtime/postgres/months.ts';
 import { Pool } from '../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../runtime/postgres/projector.ts';
+import { PostgresRowPruner } from '../runtime/postgres/pruner.ts';
 import { PostgresReadModel } from '../runtime/postgres/readmodel.ts';
 import { RedisAuditStream } from '../runtime/redis/auditstream.ts';
 import { PostgresSiteRegister } from '../runtime/postgres/site.ts';
@@ -150,6 +152,18 @@ export async function compose({
   });
   stops.push(() => historian.stop());
   await historian.start();
+  let retention = config.retention;
+  reloads.push((next) => void (retention = next.retention));
+  const days = (count: number | undefined): number | undefined =>
+    count === undefined ? undefined : count * 86_400_000;
+  const pruner = new Pruner({
+    rows: new PostgresRowPruner(pool),
+    system,
+    log,
+    keepMs: () => ({ tasks: days(retention.task_days), audit: days(retention.audit_days) }),
+  });
+  stops.push(() => pruner.stop());
+  await pruner.start();
 
   const projectors = new Map<number, Projector>();
   const journals = new RedisJournalReader(adapters);
@@ -227,6 +241,7 @@ export async function compose({
       shards,
       maxAgents: config.orchestrator.max_agents,
       taskTimeoutMs: config.orchestrator.task_timeout * 1000,
+      taskKeepMs: config.retention.finished_task_minutes * 60_000,
       agentRedisUrl: config.redis.agent_url ?? servers.redisUrl,
       ...(config.redis.cluster && { agentRedisNodes: config.redis.cluster }),
       agentSecret,
@@ -236,6 +251,7 @@ export async function compose({
       siteSettings.maxAgents = next.max_agents;
       siteSettings.taskTimeoutMs = next.task_timeout * 1000;
     });
+    reloads.push(({ retention }) => void (siteSettings.taskKeepMs = retention.finished_task_minutes * 60_000));
     const limiter = new RedisRateLimiter(adapters);
     stops.push(() => limiter.close());
     await limiter.ready();

@@ -19,6 +19,8 @@ export interface TaskContext extends StartContext {
   retry?: Partial<RetryPolicy> | undefined;
   timeouts?: z.infer<typeof timeoutsSchema> | undefined;
   cancelGraceMs?: number | undefined;
+  /** How long it stays in Redis when it is over. */
+  keepMs?: number | undefined;
   /** W3C trace context of the submit: agents go on with it. */
   traceparent?: string | undefined;
   /** The schedule that submitted it, and the time that it is for. */

@@ -16,7 +16,7 @@ export const taskDefinition: Definition = {
   input: schemas.inputSchema as never,
   events: schemas.events as never,
   reports: schemas.reports,
-  retentionMs: taskDefaults.retentionMs,
+  retentionMs: (context) => (context as unknown as TaskContext).keepMs ?? taskDefaults.retentionMs,
   passOver: (context, event) => isRepeated(context as unknown as TaskContext, event),
   recreate: (actor, input) =>
     actor.context['fingerprint'] === input['fingerprint']

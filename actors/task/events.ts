@@ -54,6 +54,12 @@ export const submitSchema = z.strictObject({
   retry: retrySchema.partial().optional(),
   timeouts: timeoutsSchema.optional(),
   cancel_grace_ms: duration(0).optional().describe('How long an agent may take to obey a cancel; default 30000.'),
+  keep_ms: z
+    .int()
+    .min(limits.taskKeepLeastMs)
+    .max(limits.taskKeepMostMs)
+    .optional()
+    .describe('How long it can be read from Redis when it is over; default [retention] finished_task_minutes.'),
   unique: uniqueSchema.optional().describe('There is to be one task of its kind at a time.'),
   ...demandShape,
   ...startShape,

@@ -7,7 +7,7 @@
  */
 import { and } from 'xstate';
 import type { Json } from '../../runtime/protocol/json.ts';
-import { cancelMessage, handOver, letGo, type TaskContext } from './attempt.ts';
+import { cancelMessage, handOver, letGo, taskDefaults, type TaskContext } from './attempt.ts';
 import { withDemand } from './demand.ts';
 import type { RetryPolicy, TaskEvent } from './events.ts';
 import { awaits, parentNews, startOf, tellChildren } from './start.ts';
@@ -117,6 +117,7 @@ export const taskMachine = vocabulary.createMachine({
     ...(input.retry !== undefined && { retry: input.retry as Partial<RetryPolicy> }),
     ...(input.timeouts !== undefined && { timeouts: input.timeouts }),
     ...(input.cancel_grace_ms !== undefined && { cancelGraceMs: input.cancel_grace_ms }),
+    ...(input.keep_ms !== undefined && input.keep_ms !== taskDefaults.retentionMs && { keepMs: input.keep_ms }),
     ...(input.traceparent !== undefined && { traceparent: input.traceparent }),
     ...(input.claim !== undefined && { claim: input.claim }),
     ...(input.schedule !== undefined && { schedule: input.schedule }),

@@ -57,8 +57,8 @@ export interface Definition {
   merge?: Readonly<Record<string, (waiting: MachineEvent, later: MachineEvent) => MachineEvent>>;
   /** What a transition from one context to another adds to metrics. */
   measure?: (before: JsonObject, after: JsonObject) => readonly Measure[];
-  /** Milliseconds that the snapshot of a finished actor stays in Redis; Infinity keeps it. */
-  retentionMs: number;
+  /** Milliseconds that the snapshot of a finished actor stays in Redis, or what its context says; Infinity keeps it. */
+  retentionMs: number | ((context: JsonObject) => number);
   /** Whether actors stay in the memory of their shard from take-over on (few and often used: agents). */
   resident?: boolean;
   /** Snapshots of former versions: the function lifts the stored form from `version` to `version + 1`. */

@@ -262,7 +262,8 @@ function settle(actor: Actor, snapshot: AnyMachineSnapshot, envelope: Envelope, 
   if (effects.length > limits.effectsPerStepMax)
     return { outcome: 'faulted', reason: 'too-many-effects', detail: `${effects.length} effects in one step` };
   if (snapshot.status !== 'active') {
-    const { retentionMs } = actor.definition;
+    const kept = actor.definition.retentionMs;
+    const retentionMs = typeof kept === 'number' ? kept : kept(snapshot.context as JsonObject);
     timers = retentionMs === Infinity ? noTimers : { [retireTimer]: nowMs + retentionMs };
   }
   let recent = actor.recent;

@@ -149,6 +149,7 @@ export async function startApi({
       shards,
       maxAgents,
       taskTimeoutMs: 3_600_000,
+      taskKeepMs: 3_600_000,
       agentRedisUrl: url,
       agentSecret: secret,
       keyPrefix: prefix,
