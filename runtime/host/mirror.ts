@@ -197,6 +197,8 @@ export class MirrorShard implements Runner {
         );
         break;
       }
+      case 'refuse':
+        throw new Refused(otherHistory(opening.head.incarnation, there.head.incarnation));
       case 'copy':
         this.#settings.log.warn({ shard: this.id, why: course.why }, 'mirror: the shard is copied');
         break;
@@ -303,5 +305,14 @@ function sameNumber(site: number): Refusal {
     refused: 'other-deployment',
     detail: `both sites say that they are number ${site}`,
     remedy: 'one of them is "primary" and the other "secondary": set [orchestrator] site',
+  };
+}
+
+function otherHistory(mine: string, theirs: string): Refusal {
+  return {
+    refused: 'other-incarnation',
+    detail: `this shard belongs to the history ${mine}, the other site's to ${theirs}: one of them was rebuilt or restored`,
+    remedy:
+      'if the other site is right, empty this one (its Redis and PostgreSQL) and start it as its standby; if this one has more, promote it',
   };
 }

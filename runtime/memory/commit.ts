@@ -25,6 +25,7 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
       world.remove(world.space.inbox(shard, mailbox));
       world.remove(world.space.outbox(shard, mailbox));
     }
+    record.standing.incarnation = head.incarnation;
     record.standing.head = head;
     record.standing.begins = begins;
   }

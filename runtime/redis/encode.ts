@@ -175,7 +175,14 @@ function encodeAnew(
     encoder.add('del', space.inbox(shard, mailbox), []);
     encoder.add('del', space.outbox(shard, mailbox), []);
   }
-  encoder.add('hset', keys.lease, ['head', headField(head), 'begins', JSON.stringify(begins)]);
+  encoder.add('hset', keys.lease, [
+    'history',
+    head.incarnation,
+    'head',
+    headField(head),
+    'begins',
+    JSON.stringify(begins),
+  ]);
 }
 
 function encodeMirror(encoder: CommitEncoder, space: Keyspace, shard: number, change: MirrorChange): void {

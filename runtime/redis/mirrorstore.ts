@@ -32,7 +32,7 @@ export class RedisMirrorStore implements MirrorStore {
 
   async tail(shard: number, fromSequence: number): Promise<Link[]> {
     const keys = this.#space.shard(shard);
-    const incarnation = (await this.#connection.run((client) => client.hget(keys.lease, 'incarnation'))) ?? '';
+    const incarnation = await historyOf(this.#connection, keys.lease);
     const found: Link[] = [];
     let before = '+';
     for (;;) {
@@ -88,6 +88,12 @@ export class RedisMirrorStore implements MirrorStore {
       return settled(writing);
     });
   }
+}
+
+/** Name of the history that a shard belongs to: that of its site, until it is rebuilt or copied from another. */
+export async function historyOf(connection: Connection, lease: string): Promise<string> {
+  const [incarnation, history] = await connection.run((client) => client.hmget(lease, 'incarnation', 'history'));
+  return history ?? incarnation ?? '';
 }
 
 export function linkIn(incarnation: string, [, fields]: RawEntry): Link | undefined {

@@ -64,13 +64,13 @@ export class RedisPeer implements PeerSite {
 
   async whereabouts(shard: number): Promise<Whereabouts> {
     const keys = this.#space.shard(shard);
-    const [[incarnation, head, begins], [first]] = (await this.#shared.run((client) =>
+    const [[incarnation, history, head, begins], [first]] = (await this.#shared.run((client) =>
       Promise.all([
-        client.hmget(keys.lease, 'incarnation', 'head', 'begins'),
+        client.hmget(keys.lease, 'incarnation', 'history', 'head', 'begins'),
         client.xrange(keys.journal, '-', '+', 'COUNT', 1),
       ]),
     )) as [(string | null)[], RawEntry[]];
-    const place = headOf(incarnation ?? '', head);
+    const place = headOf(history ?? incarnation ?? '', head);
     return {
       head: place,
       begins: JSON.parse(begins ?? '[]') as Begin[],
@@ -90,14 +90,14 @@ export class RedisPeer implements PeerSite {
     const answer = await follower.run(
       async (client) =>
         [
-          await client.hget(keys.lease, 'incarnation'),
+          await client.hmget(keys.lease, 'incarnation', 'history'),
           await client.xread('COUNT', count, 'BLOCK', Math.max(1, blockMs), 'STREAMS', keys.journal, after),
         ] as const,
       blockMs + limits.readWatchdogMarginMs,
     );
-    const [incarnation, streams] = answer as [string | null, [string, RawEntry[]][] | null];
+    const [[incarnation, history], streams] = answer as [(string | null)[], [string, RawEntry[]][] | null];
     return (streams?.[0]?.[1] ?? []).flatMap((entry) => {
-      const link = linkIn(incarnation ?? '', entry);
+      const link = linkIn(history ?? incarnation ?? '', entry);
       return link ? [{ position: entry[0], link }] : [];
     });
   }

@@ -107,12 +107,12 @@ export class RedisShardStore implements ShardStore {
 
   async open(lease: Lease): Promise<ShardOpening> {
     const keys = this.#space.shard(lease.shard);
-    const [mailboxes, relayed, sent, [incarnation, head, begins]] = await this.#shared.run((client) =>
+    const [mailboxes, relayed, sent, [incarnation, history, head, begins]] = await this.#shared.run((client) =>
       Promise.all([
         client.smembers(keys.mailboxes),
         client.hgetall(keys.relayed),
         client.hgetall(keys.sent),
-        client.hmget(keys.lease, 'incarnation', 'head', 'begins') as Promise<(string | null | undefined)[]>,
+        client.hmget(keys.lease, 'incarnation', 'history', 'head', 'begins') as Promise<(string | null | undefined)[]>,
       ]),
     );
     await this.#repair(lease.shard, mailboxes);
@@ -120,7 +120,7 @@ export class RedisShardStore implements ShardStore {
       mailboxes,
       relayed: new Map(Object.entries(relayed).map(([source, taken]) => [Number(source), taken])),
       sent: new Map(Object.entries(sent).map(([target, number]) => [Number(target), Number(number)])),
-      head: headOf(incarnation ?? '', head),
+      head: headOf(history ?? incarnation ?? '', head),
       begins: JSON.parse(begins ?? '[]') as Begin[],
     };
   }

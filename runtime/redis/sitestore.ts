@@ -146,6 +146,8 @@ export class RedisSiteStore implements SiteStore {
       writing.hset(keys.lease, {
         ...{ owner: '', expires: 0, sequence: 0, journal: '', incarnation },
         epoch: image.epoch + epochsLeftOut,
+        // The links of what comes now do not follow those that are lost: the other site of a pair must see that.
+        history: `${incarnation}.${image.position}`,
       });
       await settled(writing);
     });

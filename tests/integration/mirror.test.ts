@@ -204,6 +204,22 @@ test.each([
   },
 );
 
+test('I17: a standby does not follow a site that was rebuilt: it may know more', { timeout: 60_000 }, async () => {
+  const { one, two } = await startPair();
+  await one.activate(11);
+  await two.standby();
+  await one.send(submit('a'));
+  await until('the standby has it', async () => (await two.state(task('a'))) !== undefined);
+  await two.halt();
+  const before = await two.contents();
+  for (let each = 0; each < shards; each++)
+    await one.redis.hset(one.space.shard(each).lease, { history: 'i1.rebuilt', head: '11 1 other' });
+  await two.standby();
+  await until('refused', async () => two.statuses.get(shard)?.state === 'refused');
+  expect(two.statuses.get(shard)!.refusal).toMatchObject({ refused: 'other-incarnation' });
+  expect(await two.contents()).toEqual(before);
+});
+
 test('a journal with a hole, or with an altered link, is not taken', { timeout: 60_000 }, async () => {
   const { one, two } = await startPair();
   await one.activate(11);

@@ -233,6 +233,7 @@ export class Site {
     this.highest = Math.max(this.highest, answer.at.head.epoch);
     switch (answer.course.course) {
       case 'wait':
+      case 'refuse':
         return;
       case 'follow':
         for (const link of answer.links) if (!this.follow(link)) return;

@@ -205,7 +205,8 @@ test('the course of a standby: follow, wait, yield or copy', () => {
   expect(courseOf({ ...past, head: origin('i1'), begins: [] }, further)).toEqual({ course: 'follow' });
   expect(courseOf(past, { ...further, oldest: 6 })).toEqual({ course: 'follow' });
   expect(courseOf(past, { ...further, oldest: 7 })).toMatchObject({ course: 'copy' });
-  expect(courseOf({ ...past, head: { ...past.head, incarnation: 'i0' } }, further)).toMatchObject({ course: 'copy' });
+  expect(courseOf({ ...past, head: { ...past.head, incarnation: 'i0' } }, further)).toEqual({ course: 'refuse' });
+  expect(courseOf({ head: origin('i0'), begins: [], oldest: 1 }, further)).toMatchObject({ course: 'copy' });
   const { links, at: promoted } = history([11, 5], [22, 2]);
   expect(courseOf(past, promoted)).toEqual({ course: 'follow' });
   expect(courseOf(promoted, past)).toEqual({ course: 'wait' });

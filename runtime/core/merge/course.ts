@@ -32,16 +32,15 @@ export type Course =
       /** Links after the fork that its journal does not have any more, and nobody can hand over. */
       readonly gone: number;
     }
+  /** It is another history altogether, and nobody can say which is right: a person has to. */
+  | { readonly course: 'refuse' }
   /** Nothing of its own is lost, but its history cannot be continued link by link. */
   | { readonly course: 'copy'; readonly why: string };
 
 export function courseOf(mine: Whereabouts, peer: Whereabouts): Course {
   const { head } = mine;
   if (head.incarnation !== peer.head.incarnation)
-    return {
-      course: 'copy',
-      why: `this store is incarnation ${head.incarnation}, the peer's ${peer.head.incarnation}`,
-    };
+    return head.sequence === 0 ? { course: 'copy', why: 'this shard is new' } : { course: 'refuse' };
   if (head.epoch > peer.head.epoch) return { course: 'wait' };
   const fork = forkOf(mine.begins, peer.begins);
   if (fork && head.sequence > fork.sequence)
