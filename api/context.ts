@@ -67,8 +67,6 @@ export interface ApiContext {
   machines: Machines;
   layouts: Layouts;
   lanes(): LaneStatus[];
-  /** `<definition> <state>` -> number of live actors in the shards that this process holds. */
-  census(): ReadonlyMap<string, number>;
   /** Streams of all shards. @throws Unavailable */
   streams(): Promise<StreamStatus[]>;
   projection(): { shard: number; lagSeconds: number }[];

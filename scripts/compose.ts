@@ -296,7 +296,6 @@ export async function compose({
       machines: new Catalogue(registry),
       layouts,
       lanes: () => supervisor?.lanes() ?? [],
-      census: () => supervisor?.census() ?? new Map<string, number>(),
       streams: () => inspection.streams(Array.from({ length: shards }, (_, shard) => shard)),
       projection: () => lags(projectors),
       metrics,

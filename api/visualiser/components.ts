@@ -68,7 +68,7 @@ export const actorComponents: Record<string, Schema> = {
   }),
   MachineActivity: object({
     definition: string,
-    shards_held: count,
+    silent_shards: { type: 'array', items: count },
     states: { type: 'object', additionalProperties: count },
     window_seconds: count,
     transitions: listOf({ event: string, from: strings, to: strings, count }, ['from']),

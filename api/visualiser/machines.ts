@@ -6,6 +6,7 @@ import type { ApiContext } from '../context.ts';
 import { Problem } from '../problem.ts';
 import { namesTag, queryOf } from '../request.ts';
 import { Cached } from './cached.ts';
+import { siteCensus } from './census.ts';
 import type { Drawings } from './drawings.ts';
 
 /** The chart of the definition in the path. @throws Problem 404 */
@@ -25,11 +26,12 @@ export function chartIn(machines: Machines, request: Request): Chart {
 export function machineRoutes(context: ApiContext, drawings: Drawings): Router {
   const router = Router();
   const { machines, system, readModel } = context;
+  const census = new Cached(() => siteCensus(context), system);
   const taken = new Cached((definition) => readModel.taken(definition, system.now() - takenWindowMs), system);
 
-  router.get('/', allow('read'), (request, response) => {
+  router.get('/', allow('read'), async (request, response) => {
     queryOf(request, []);
-    const census = countsByDefinition(context.census());
+    const { counts } = await census.get('');
     response.json({
       items: machines.charts().map(({ definition, version, states, edges, commands, reports }) => ({
         definition,
@@ -38,7 +40,7 @@ export function machineRoutes(context: ApiContext, drawings: Drawings): Router {
         transitions: edges.length,
         commands,
         reports,
-        actors: Object.values(census.get(definition) ?? {}).reduce((sum, count) => sum + count, 0),
+        actors: [...(counts.get(definition)?.values() ?? [])].reduce((sum, count) => sum + count, 0),
       })),
     });
   });
@@ -63,13 +65,12 @@ export function machineRoutes(context: ApiContext, drawings: Drawings): Router {
     if (callerOf(request).tenant !== undefined)
       throw new Problem('not-allowed', 'a token of a tenant sees its own tasks only');
     const states: Record<string, number> = {};
-    const counts = countsByDefinition(context.census()).get(definition) ?? {};
-    for (const [state, count] of Object.entries(counts))
+    const [{ counts, silentShards }, rows] = await Promise.all([census.get(''), taken.get(definition)]);
+    for (const [state, count] of counts.get(definition) ?? [])
       for (const id of machines.lit(definition, state)) states[id] = (states[id] ?? 0) + count;
-    const rows = await taken.get(definition);
     response.json({
       definition,
-      shards_held: (await context.health()).shardsHeld,
+      silent_shards: silentShards,
       states,
       window_seconds: takenWindowMs / 1000,
       transitions: rows.map(({ event, from, to, count }) => ({
@@ -85,16 +86,3 @@ export function machineRoutes(context: ApiContext, drawings: Drawings): Router {
 }
 
 const takenWindowMs = 60_000;
-
-/** Definition -> state text -> number of actors. */
-function countsByDefinition(census: ReadonlyMap<string, number>): Map<string, Record<string, number>> {
-  const counts = new Map<string, Record<string, number>>();
-  for (const [key, count] of census) {
-    const space = key.indexOf(' ');
-    const definition = key.slice(0, space);
-    const states = counts.get(definition) ?? {};
-    states[key.slice(space + 1)] = count;
-    counts.set(definition, states);
-  }
-  return counts;
-}

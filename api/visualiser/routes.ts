@@ -8,7 +8,7 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
       summary: 'Registered definitions',
       scope: 'read',
       tenants: true,
-      answers: { 200: ['The definitions, and how many actors of each live here.', ref('MachineList')] },
+      answers: { 200: ['The definitions, and how many actors of each live.', ref('MachineList')] },
       problems: ['invalid-request'],
     },
   },
@@ -37,7 +37,12 @@ export const visualiserRoutes: Record<string, Record<string, Operation>> = {
       summary: 'How many actors are in each state, and which ways they took in the last minute',
       scope: 'read',
       parameters: [inPath('definition')],
-      answers: { 200: ['Counts; states of the shards that the answering process holds.', ref('MachineActivity')] },
+      answers: {
+        200: [
+          'Counts, of all shards but those in `silent_shards`, whose owner did not answer.',
+          ref('MachineActivity'),
+        ],
+      },
       problems: ['invalid-request', 'not-found'],
     },
   },

@@ -141,8 +141,16 @@ class Batch {
   run(intakes: readonly Intake[], due: readonly Alarm[]): Decided {
     const decided = this.#run(intakes, due);
     for (const { question, outcomes } of this.#questions)
-      outcomes.push({ outcome: 'answered', answer: this.#world.dispatcher.answer(question, this.#now) });
+      outcomes.push({ outcome: 'answered', answer: this.#answer(question) });
     return decided;
+  }
+
+  /** Actors are counted here; everything else is the dispatcher's to know. */
+  #answer(question: JsonObject): JsonObject {
+    const { census, dispatcher } = this.#world;
+    return question['ask'] === 'census'
+      ? { census: Object.fromEntries(census) }
+      : dispatcher.answer(question, this.#now);
   }
 
   #run(intakes: readonly Intake[], due: readonly Alarm[]): Decided {

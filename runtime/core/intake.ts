@@ -5,7 +5,7 @@
  * Fields of a command entry: one of `command` (JSON), `batch` (JSON array of commands), `derived` (JSON array of
  * envelopes that the shard itself put off), `relayed` with `source` and `number` (one envelope of another shard), `lost` with
  * `source` and `number` (an actor of a branch that lost; the source is minus the number of the site that wrote it),
- * `redrive` (JSON array of set-aside ids), `question` (JSON object for the dispatcher); and, for an answer, `reply` (recipient) with `request`.
+ * `redrive` (JSON array of set-aside ids), `question` (JSON object: `{ask: "census"}`, or for the dispatcher); and, for an answer, `reply` (recipient) with `request`.
  */
 import { limits } from '../../config/limits.ts';
 import { commandSchema, type Envelope, type Origin } from '../protocol/envelope.ts';

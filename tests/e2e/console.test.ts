@@ -95,6 +95,7 @@ describe('tasks', { timeout: 60_000 }, () => {
     await signIn(`/actors/task/${scenery.tasks.running}`, 'read');
     await expect.poll(litStates, deadline).toContain('task.open.held.running');
     await page.waitForSelector('text=42 % epoch 5 of 12');
+    await page.waitForSelector('[data-chunks="1"] >> text="loss": 0.4');
     scenery.finish();
     await expect.poll(litStates, deadline).toEqual(['task.succeeded']);
     await page.waitForSelector('[data-status=succeeded]');
@@ -150,6 +151,28 @@ describe('tasks', { timeout: 60_000 }, () => {
     await page.click('dialog button.main');
     await page.waitForSelector('.toasts >> text=Redrive: 3 done');
     for (const id of types)
+      await expect
+        .poll(async () => Number((await scenery.api.call(`/api/v1/tasks/${id}`)).body['attempt']), deadline)
+        .toBe(2);
+  });
+
+  test('redrives all that a filter matches, after it was counted', async () => {
+    const ids = await Promise.all(
+      [1, 2, 3, 4].map((n) =>
+        scenery.submit({ type: 'translate', tenant: 'every', parameters: { n }, retry: { max_attempts: 1 } }),
+      ),
+    );
+    for (const id of ids) await scenery.settled(id);
+    await scenery.api.projected();
+    await signIn('/tasks?tenant=every&status=parked', 'read', 'tasks:redrive');
+    await page.waitForSelector('[data-task]:nth-child(4)');
+    expect(await page.$$('button >> text=Cancel all that match')).toEqual([]);
+    await page.click('button >> text=Redrive all that match');
+    await page.waitForSelector('dialog >> text=Redrive 4 tasks?');
+    await page.waitForSelector('dialog >> text=All where tenant every, status parked.');
+    await page.click('dialog button.main');
+    await page.waitForSelector('[data-bulk=finished] >> text=4 of 4 done');
+    for (const id of ids)
       await expect
         .poll(async () => Number((await scenery.api.call(`/api/v1/tasks/${id}`)).body['attempt']), deadline)
         .toBe(2);

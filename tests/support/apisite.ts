@@ -182,7 +182,6 @@ export async function startApi({
     machines: new Catalogue(createRegistry(definitions)),
     layouts,
     lanes: () => site.supervisor.lanes(),
-    census: () => site.supervisor.census(),
     streams: () => inspection.streams(Array.from({ length: shards }, (_, shard) => shard)),
     projection: () => [],
     metrics: { contentType: 'text/plain', render: () => Promise.resolve('up 1\n') },

@@ -44,6 +44,7 @@ export async function startScenery(): Promise<Scenery> {
     agent('translate', 'east', 2, () => Promise.reject(new Error('the dictionary is missing'))),
     agent('train', 'gpu-1', 1, async (_task, _signal, report) => {
       report.progress(0.42, 'epoch 5 of 12');
+      report.chunk({ epoch: 5, loss: 0.4 });
       await finished;
       return { loss: 0.031 };
     }),

@@ -70,6 +70,15 @@ export class StateChart {
       host.scrollLeft += inner.left - outer.left - (outer.width - inner.width) / 2;
   }
 
+  /** Ids that a state text lights, root first; undefined where regions are parallel, which only the server spells out. */
+  litBy(state) {
+    if (state.includes(',')) return undefined;
+    const root = this.#chart.states[0].id;
+    const parts = state.split('.');
+    const ids = [root, ...parts.map((_, index) => [root, ...parts.slice(0, index + 1)].join('.'))];
+    return ids.every((id) => this.#states.has(id) || id === root) ? ids : undefined;
+  }
+
   /** The way that an event took from one set of lit states to another. */
   edgeFor(before, event, after) {
     const [from, to] = [new Set(before), new Set(after)];

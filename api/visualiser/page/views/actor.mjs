@@ -10,6 +10,7 @@ import { Travel } from './actor/travel.mjs';
 
 /** PostgreSQL has a record a little after its event was heard. */
 const projectionPauseMs = 400;
+const chunksShownMax = 200;
 
 export class ActorView {
   everyMs = 15_000;
@@ -25,6 +26,9 @@ export class ActorView {
   #histories;
   #live;
   #looking;
+  /** Of the last event that was heard: the revision it made, and the way it took. */
+  #heard;
+  #chunks = [];
   #pastTimer;
   #gone = false;
   #whole = false;
@@ -74,11 +78,25 @@ export class ActorView {
           : `/api/v1/events?definition=${this.#definition}`;
     this.#live = new Live(this.#app.session, path, {
       transition: (transition) => {
-        if (transition.actor === `${this.#definition}/${this.#id}`) void this.#moved();
+        if (transition.actor !== `${this.#definition}/${this.#id}`) return;
+        this.#hear(transition);
+        void this.#moved();
       },
       again: () => void this.#moved(),
       state: (connected) => this.#app.connected(connected),
     });
+  }
+
+  /** The event itself says where it led: the chart does not wait for the whole of it. */
+  #hear({ outcome, revision, state, event }) {
+    const actor = this.#actor;
+    if (outcome !== 'applied' || !actor || !this.#chart || revision <= actor.revision) return;
+    const lit = this.#chart.litBy(state);
+    if (!lit) return;
+    this.#heard = { revision, way: this.#chart.edgeFor(actor.lit, event, lit) };
+    Object.assign(actor, { revision, state, lit });
+    this.#light(true);
+    this.#app.update();
   }
 
   /** Something happened: the present at once, the past when PostgreSQL has it. One look at a time. */
@@ -118,16 +136,26 @@ export class ActorView {
     ]);
     this.#gone = !actor;
     this.#task = task;
-    if (actor) this.#actor = actor;
+    // An answer may be older than what its events have said meanwhile.
+    if (actor && !(actor.revision < this.#actor?.revision)) this.#actor = actor;
   }
 
   async #loadPast() {
+    if (this.#definition === 'task') await this.#loadChunks();
     try {
       this.#past = new Past(await this.#app.session.call(`${this.#path}/replay`));
     } catch (error) {
       if (error.status !== 404) throw error;
       this.#past = new Past();
     }
+  }
+
+  /** Partial results that came since the last look; a page at a time, because an agent may have sent thousands. */
+  async #loadChunks() {
+    const last = this.#chunks.at(-1);
+    const after = last ? `?after=${last.attempt}.${last.number}` : '';
+    const { items } = await this.#app.session.call(`/api/v1/tasks/${encodeURIComponent(this.#id)}/chunks${after}`);
+    this.#chunks = this.#chunks.concat(items).slice(-chunksShownMax);
   }
 
   /** Lights the chart for the instant that is looked at. */
@@ -141,10 +169,15 @@ export class ActorView {
     }
     const place = past.decisive(at ?? past.last);
     const record = past.records[place];
-    // The present may be ahead of what PostgreSQL has: then the way that led there is not known yet.
-    const ahead = at === undefined && this.#actor && record && record.revision < this.#actor.revision;
-    const lit = at === undefined && this.#actor ? this.#actor.lit : past.litAt(place);
-    const way = record && !ahead ? chart.edgeFor(place > 0 ? past.litAt(place - 1) : [], record.event, lit) : undefined;
+    const actor = at === undefined ? this.#actor : undefined;
+    const lit = actor ? actor.lit : past.litAt(place);
+    // The present may be ahead of what PostgreSQL has: then only an event can have told the way that led there.
+    if (actor && !(record?.revision >= actor.revision)) {
+      const way = this.#heard?.revision === actor.revision ? this.#heard.way : undefined;
+      chart.show(lit, way, { moving });
+      return;
+    }
+    const way = record && chart.edgeFor(place > 0 ? past.litAt(place - 1) : [], record.event, lit);
     chart.show(lit, way, { moving });
   }
 
@@ -209,6 +242,7 @@ export class ActorView {
     return present(this.#app, {
       actor: this.#gone ? undefined : this.#actor,
       task: this.#task,
+      chunks: this.#chunks,
       onSend: (event) => void this.#send(event),
     });
   }

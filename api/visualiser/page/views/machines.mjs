@@ -31,7 +31,7 @@ export class MachinesView {
             html`<section class="card">
               <h2><a href=${this.#app.href(`machines/${definition}`)}>${definition}</a></h2>
               <dl class="facts">
-                <dt>actors here</dt>
+                <dt>actors</dt>
                 <dd>${number(actors)}</dd>
                 <dt>chart</dt>
                 <dd>${states} states, ${transitions} transitions</dd>
@@ -110,6 +110,13 @@ export class MachineView {
         <div>
           <section class="card">
             <h2>Actors by state</h2>
+            ${
+              this.#activity?.silent_shards.length > 0
+                ? html`<p class="notice warn">
+                    Not counted: shards ${this.#activity.silent_shards.join(', ')}, which nobody serves.
+                  </p>`
+                : nothing
+            }
             ${
               this.#activity
                 ? this.#table(

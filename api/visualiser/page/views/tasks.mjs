@@ -1,21 +1,11 @@
 /** Tasks: search, filters that stand in the address, and actions on many at once. */
-import { html, nothing, live, repeat } from '../lib.mjs';
-import { colourOf, number } from '../format.mjs';
+import { html, nothing, live } from '../lib.mjs';
+import { colourOf } from '../format.mjs';
 import { Live } from '../live.mjs';
+import { settled, statuses } from '../status.mjs';
+import { Bulk } from './tasks/bulk.mjs';
 
 const filters = ['status', 'type', 'tenant', 'agent', 'created_after', 'created_before', 'text'];
-const statuses = [
-  'queued',
-  'assigned',
-  'running',
-  'retrying',
-  'cancelling',
-  'parked',
-  'succeeded',
-  'cancelled',
-  'expired',
-];
-const settled = new Set(['succeeded', 'cancelled', 'expired']);
 
 export class TasksView {
   title = 'Tasks';
@@ -25,13 +15,14 @@ export class TasksView {
   #items;
   #next;
   #cursors = [];
-  #chosen = new Set();
   #live;
   #followed = '';
   #typing;
+  #bulk;
 
   constructor(app) {
     this.#app = app;
+    this.#bulk = new Bulk(app);
   }
 
   leave() {
@@ -53,8 +44,7 @@ export class TasksView {
     if (path !== this.#path()) return;
     this.#items = items;
     this.#next = next;
-    const shown = new Set(items.map(({ id }) => id));
-    for (const id of this.#chosen) if (!shown.has(id)) this.#chosen.delete(id);
+    await this.#bulk.load(items);
     this.#follow(items);
   }
 
@@ -132,7 +122,7 @@ export class TasksView {
           }
         </form>
       </section>
-      ${this.#bulk()}
+      ${this.#bulk.template(this.#items ?? [])}
       <section class="card">${this.#table()}</section>`;
   }
 
@@ -153,63 +143,6 @@ export class TasksView {
     this.#typing = setTimeout(() => this.#filter({ text }), 250);
   }
 
-  #bulk() {
-    const { session } = this.#app;
-    const chosen = (this.#items ?? []).filter(({ id }) => this.#chosen.has(id));
-    if (chosen.length === 0) return nothing;
-    const cancellable = chosen.filter(({ status }) => !settled.has(status) && status !== 'cancelling');
-    const parked = chosen.filter(({ status }) => status === 'parked');
-    return html`<section class="card row">
-      <b>${number(chosen.length)} chosen</b>
-      ${
-        session.can('tasks:cancel')
-          ? html`<button
-              class="danger"
-              ?disabled=${cancellable.length === 0}
-              @click=${() => this.#many('Cancel', cancellable, 'DELETE', '')}
-            >
-              Cancel ${cancellable.length}
-            </button>`
-          : nothing
-      }
-      ${
-        session.can('tasks:redrive')
-          ? html`<button
-              ?disabled=${parked.length === 0}
-              @click=${() => this.#many('Redrive', parked, 'POST', '/redrive')}
-            >
-              Redrive ${parked.length}
-            </button>`
-          : nothing
-      }
-      <button class="quiet" @click=${() => (this.#chosen.clear(), this.#app.update())}>Choose none</button>
-    </section>`;
-  }
-
-  async #many(verb, tasks, method, suffix) {
-    const types = [...new Set(tasks.map(({ type }) => type))].join(', ');
-    if (!(await this.#app.confirm(`${verb} ${tasks.length} tasks?`, `Of type ${types}.`, verb))) return;
-    await this.#app.act(verb, async () => {
-      let done = 0;
-      const refused = [];
-      // A few at a time: a hundred calls at once would only wait for one another.
-      const waiting = [...tasks];
-      const worker = async () => {
-        for (let task = waiting.shift(); task; task = waiting.shift()) {
-          try {
-            await this.#app.session.call(`/api/v1/tasks/${task.id}${suffix}`, { method });
-            done++;
-          } catch (error) {
-            refused.push(error.message);
-          }
-        }
-      };
-      await Promise.all(Array.from({ length: 6 }, worker));
-      this.#chosen.clear();
-      return `${verb}: ${done} done${refused.length > 0 ? `, ${refused.length} refused: ${refused[0]}` : ''}`;
-    });
-  }
-
   #table() {
     const items = this.#items;
     if (!items) return html`<p class="empty">Loading …</p>`;
@@ -218,13 +151,9 @@ export class TasksView {
         ${filters.some((name) => this.#app.query.get(name)) ? 'No task fits these filters.' : 'No task was submitted yet.'}
       </p>`;
     const may = this.#app.session.can('tasks:cancel') || this.#app.session.can('tasks:redrive');
-    const all = items.every(({ id }) => this.#chosen.has(id));
-    const toggle = (ids, on) => {
-      for (const id of ids)
-        if (on) this.#chosen.add(id);
-        else this.#chosen.delete(id);
-      this.#app.update();
-    };
+    const bulk = this.#bulk;
+    const all = items.every(({ id }) => bulk.chosen.has(id));
+    const toggle = (ids, on) => bulk.toggle(ids, on);
     return html`<div class="scroll">
         <table>
           <thead>
@@ -257,11 +186,8 @@ export class TasksView {
             </tr>
           </thead>
           <tbody>
-            ${repeat(
-              items,
-              ({ id }) => id,
-              (task) => this.#row(task, may, toggle),
-            )}
+            ${/* Rows stay and change their words: under load most of a page is new every time. */ ''}
+            ${items.map((task) => this.#row(task, may, toggle))}
           </tbody>
         </table>
       </div>
@@ -282,14 +208,14 @@ export class TasksView {
   #row(task, may, toggle) {
     const { id, status, type, priority, tenant, attempt, agent } = task;
     const said = task.error?.message ?? task.reason ?? '';
-    return html`<tr class=${this.#chosen.has(id) ? 'chosen' : ''} data-task=${id}>
+    return html`<tr class=${this.#bulk.chosen.has(id) ? 'chosen' : ''} data-task=${id}>
       ${
         may
           ? html`<td>
               <input
                 type="checkbox"
                 aria-label="Choose ${id}"
-                .checked=${live(this.#chosen.has(id))}
+                .checked=${live(this.#bulk.chosen.has(id))}
                 @change=${(event) => toggle([id], event.target.checked)}
               />
             </td>`

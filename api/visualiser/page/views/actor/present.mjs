@@ -8,15 +8,16 @@ const dangerous = ['cancel', 'retire'];
 /**
  * @param actor its resource; undefined when only its history is left
  * @param task the resource of the task, where it is one
+ * @param chunks partial results of the task, oldest first
  * @param onSend is called with the event of a button
  */
-export function present(app, { actor, task, onSend }) {
+export function present(app, { actor, task, chunks, onSend }) {
   return html`<section class="card">
       <h2>Events that it takes now</h2>
       ${buttons(app, actor, onSend)}
     </section>
     ${task ? facts(app, task) : nothing} ${timers(app, actor?.timers ?? {})} ${task ? values(app, task) : nothing}
-    ${actor ? snapshot(app, actor) : nothing}`;
+    ${partial(app, chunks)} ${actor ? snapshot(app, actor) : nothing}`;
 }
 
 function buttons({ session }, actor, onSend) {
@@ -97,6 +98,22 @@ function values(app, { parameters, result }) {
           </section>`
         : nothing
     }`;
+}
+
+function partial(app, chunks) {
+  if (chunks.length === 0) return nothing;
+  return html`<section class="card" data-chunks=${chunks.length}>
+    <h2>Partial results</h2>
+    <ol class="chunks">
+      ${chunks.map(
+        ({ attempt, number, chunk }) =>
+          html`<li>
+            <span class="small soft">attempt ${attempt}, ${number}</span>
+            ${jsonBlock(chunk, app)}
+          </li>`,
+      )}
+    </ol>
+  </section>`;
 }
 
 function snapshot(app, { context, ...rest }) {
