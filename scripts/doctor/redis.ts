@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import type { Config } from '../../config/schema.ts';
 import { findRedisServer } from '../../runtime/embedded/redis.ts';
 import { projectRoot } from '../root.ts';
+import { isRedisEmbedded } from '../servers.ts';
 import { dataDirectory } from '../settings.ts';
 import { Transport } from '../transport.ts';
 import { failed, messageOf, ok, warning, type Diagnosis } from './diagnosis.ts';
@@ -20,9 +21,18 @@ const settings: Record<string, { wanted: string; consequence: string; worst: typ
 };
 
 export async function examineRedis(config: Config): Promise<Diagnosis[]> {
-  const what = 'Redis';
-  const url = config.redis.url ?? embeddedUrl(config);
-  if (url === undefined) return [await embeddedProgram()];
+  const { url = embeddedUrl(config), cluster } = config.redis;
+  // Of a cluster each node that is named: a setting that one has wrong is wrong.
+  if (cluster) return (await Promise.all(cluster.map((node) => examineAddress(config, node, hostOf(node))))).flat();
+  return url === undefined ? [await embeddedProgram()] : examineAddress(config, url);
+}
+
+function hostOf(address: string): string {
+  return ` ${new URL(address).host}`;
+}
+
+async function examineAddress(config: Config, url: string, suffix = ''): Promise<Diagnosis[]> {
+  const what = `Redis${suffix}`;
   let client: Redis | undefined;
   try {
     const { redis: tls } = new Transport(config);
@@ -38,10 +48,10 @@ export async function examineRedis(config: Config): Promise<Diagnosis[]> {
     await client.connect().catch((error: unknown) => {
       throw new Error(last || messageOf(error));
     });
-    return await examineServer(client, config);
+    return (await examineServer(client, config)).map((one) => ({ ...one, what: `${one.what}${suffix}` }));
   } catch (error) {
     const detail = messageOf(error);
-    if (config.redis.url === undefined && detail.includes('ECONNREFUSED')) return [await embeddedProgram()];
+    if (isRedisEmbedded(config) && detail.includes('ECONNREFUSED')) return [await embeddedProgram()];
     return [failed(what, detail, remedyOf(detail))];
   } finally {
     client?.disconnect();
@@ -110,7 +120,7 @@ async function examineServer(client: Redis, config: Config): Promise<Diagnosis[]
         ),
   );
   found.push(await functions(client));
-  if (config.redis.manage_acl ?? config.redis.url === undefined) found.push(await users(client));
+  if (config.redis.manage_acl ?? isRedisEmbedded(config)) found.push(await users(client));
   return found;
 }
 

@@ -135,6 +135,8 @@ function latency({ seconds }: Sizes): Row {
       { figure: 'p50Ms', title: 'p50 ms', digits: 2 },
       { figure: 'p99Ms', title: 'p99 ms', digits: 2 },
       { figure: 'p999Ms', title: 'p99.9 ms', digits: 2 },
+      { figure: 'runtimeUs', title: 'runtime us', digits: 1 },
+      { figure: 'redisUs', title: 'Redis us', digits: 1 },
     ],
     base: 'orchestrator',
     systems: [

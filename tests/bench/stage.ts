@@ -57,6 +57,8 @@ export class Stage {
   readonly #failed: Promise<never>;
   readonly #delays = monitorEventLoopDelay({ resolution: 1 });
   submitted = 0;
+  /** Milliseconds from submit to start, sorted; of the tasks that were last submitted at a rate and measured. */
+  startMs: readonly number[] = [];
 
   private constructor(
     options: StageOptions,
@@ -146,7 +148,8 @@ export class Stage {
   }
 
   async #cpu(): Promise<Cpu> {
-    const { cpuUs } = await this.order({ order: 'report' });
+    const { cpuUs, startMs } = await this.order({ order: 'report' });
+    this.startMs = startMs;
     const { user, system } = process.cpuUsage();
     return {
       client: cpuUs,

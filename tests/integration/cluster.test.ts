@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { configSchema } from '../../config/schema.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
 import { createAgent } from '../../scripts/agents/client/agent.ts';
+import { examineRedis } from '../../scripts/doctor/redis.ts';
 import { damageSuite } from '../conformance/damage.suite.ts';
 import { redisBed, type RedisBed } from '../conformance/redisbed.ts';
 import { shardStoreSuite } from '../conformance/shardstore.suite.ts';
@@ -92,6 +93,19 @@ test('a whole site on it: REST, agents with users of their own, lists, through a
     await site.stop();
   }
 }, 120_000);
+
+test('the doctor looks at every node that is named', async () => {
+  const named = cluster.urls.slice(0, 2);
+  const config = configSchema.parse({ redis: { cluster: named } });
+  const found = await examineRedis(config);
+  for (const node of named) {
+    const own = found.filter(({ what }) => what.endsWith(new URL(node).host));
+    expect(own.map(({ what }) => what.split(' ')[0])).toEqual(expect.arrayContaining(['Redis', 'clock']));
+    expect(own.filter(({ outcome }) => outcome === 'failed')).toEqual([]);
+  }
+  const away = configSchema.parse({ redis: { cluster: ['redis://127.0.0.1:1'] } });
+  expect(await examineRedis(away)).toMatchObject([{ outcome: 'failed', what: 'Redis 127.0.0.1:1' }]);
+});
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
