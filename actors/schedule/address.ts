@@ -4,9 +4,9 @@
  */
 import { address, hash32, makeId, shardOfId, type Address } from '../../runtime/protocol/ids.ts';
 
-/** Two hashes: tenants must not meet, and a "~" stands in no name. */
+/** Two hashes from different beginnings, because tenants should not meet; a "~" stands in no name. */
 function mark(tenant: string): string {
-  return `~${hash32(tenant).toString(36)}${hash32(`${tenant}~`).toString(36)}`;
+  return `~${hash32(tenant).toString(36)}${hash32(`~${tenant}`).toString(36)}`;
 }
 
 export function scheduleId(name: string, tenant: string | undefined, shards: number): string {

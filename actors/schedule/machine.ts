@@ -231,9 +231,8 @@ export const scheduleDefinition: Definition = {
     const made = context as unknown as ScheduleContext;
     const wanted = settingsOf(input as unknown as ScheduleInput, made.createdAt);
     const present = Object.fromEntries(Object.keys(wanted).map((name) => [name, context[name]]));
-    return JSON.stringify(present) === JSON.stringify(wanted)
-      ? { kind: 'duplicate' }
-      : { kind: 'conflict', detail: 'there is another schedule of that name' };
+    const same = input['tenant'] === made.tenant && JSON.stringify(present) === JSON.stringify(wanted);
+    return same ? { kind: 'duplicate' } : { kind: 'conflict', detail: 'there is another schedule of that name' };
   },
   refusal: (actor, event) => (event.type === 'trigger' && actor.state !== 'registering' ? 'overlap' : undefined),
   measure: measureSchedule,

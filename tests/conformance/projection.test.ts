@@ -3,11 +3,13 @@ import { listsSuite } from './lists.suite.ts';
 import { projectionSuite } from './projection.suite.ts';
 import { memoryProjectionBed, postgresProjectionBed, type PostgresBed, type ProjectionBed } from './projectionbed.ts';
 import { quarantineSuite } from './quarantine.suite.ts';
+import { schedulesSuite } from './schedules.suite.ts';
 import { taskEventsSuite } from './taskevents.suite.ts';
 
 function suites(bed: () => ProjectionBed): void {
   // Lists first: the others add tasks and agents of their own.
   listsSuite(bed);
+  schedulesSuite(bed);
   projectionSuite(bed);
   taskEventsSuite(bed);
 }

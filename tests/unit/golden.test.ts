@@ -19,7 +19,7 @@ const addresses: Record<string, Address> = {
   allotment: 'allotment/m-3-tokens',
   schedule: 'schedule/s-3-golden',
   unique: 'unique/u-3-golden',
-  roster: 'roster/r-3-~jf3zjj1yqw9vn',
+  roster: 'roster/r-3-~jf3zjj18kf4xn',
   bulk: 'bulk/b-3-golden',
   site: 'site/c-16-primary',
   sync: 'sync/c-16-primary',

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { rosterAddress, scheduleId, taskOfOccurrence, taskOfTrigger } from '../../actors/schedule/address.ts';
 import { measureSchedule } from '../../actors/schedule/measure.ts';
 import { limits } from '../../config/limits.ts';
+import { isId } from '../../runtime/protocol/ids.ts';
 import { ScheduleLife } from '../support/schedulelife.ts';
 
 const noon = '2026-01-01T12:00:00.000Z';
@@ -93,6 +95,22 @@ describe('a schedule', () => {
     for (let count = 0; count < limits.scheduleRecentMax + 5; count++) life.ring();
     expect(life.context.recent).toHaveLength(limits.scheduleRecentMax);
     expect(life.context.recent[0]!.task).toBe(life.tasks.at(-1));
+  });
+});
+
+describe('ids', () => {
+  test('a name is its tenant’s: no two of 20,000 tenants share an id or a roster', () => {
+    const ids = Array.from({ length: 20_000 }, (_, index) => scheduleId('nightly', `tenant-${index}`, 1));
+    expect(new Set(ids).size).toBe(ids.length);
+    const [none, some] = [scheduleId('nightly', undefined, 16), scheduleId('nightly', 'acme', 16)];
+    expect([none.replace(/^s-\d+-/, ''), isId(some)]).toEqual(['nightly', true]);
+    expect(rosterAddress(none, undefined)).not.toBe(rosterAddress(some, 'acme'));
+  });
+
+  test('the longest name of a tenant leaves room for its tasks', () => {
+    const id = scheduleId('n'.repeat(limits.scheduleNameLengthMax), 'x'.repeat(128), 1_024);
+    expect(isId(taskOfOccurrence(id, 1_023, Date.parse('9999-12-31T23:59:59Z')))).toBe(true);
+    expect(isId(taskOfTrigger(id, 1_023, Date.parse('9999-12-31T23:59:59Z'), 1e12))).toBe(true);
   });
 });
 
