@@ -122,6 +122,12 @@ export const limits = {
   branchesMax: 100,
   /** Differences that one comparison of both sites lists. */
   driftReportMax: 100,
+  /** Actors of each shard and of either site that a check compares, unless all are asked for. */
+  checkActorsPerShard: 1_000,
+  /** How long a check waits for a standby to come up with what the active site had. */
+  checkEvenMs: 10_000,
+  /** How often a mirror removes what it keeps for others and they have. */
+  mirrorTidyEveryMs: 5_000,
   projectEntriesMax: 200,
   auditEntriesMax: 500,
   auditEveryMs: 500,
@@ -158,6 +164,8 @@ export const limits = {
   /** Journal length at which an alarm is raised, and at which ingress stops (503) until readers catch up. */
   journalAlarmEntries: 200_000,
   journalEntriesMax: 1_000_000,
+  /** A journal that is longer is not kept for the other site of a pair, which copies the shard instead. */
+  journalFollowerEntriesMax: 400_000,
   /** Share of Redis maxmemory at which ingress stops. */
   memoryIngressStopRatio: 0.7,
   repliesKeepEntries: 10_000,

@@ -127,6 +127,14 @@ export interface MirrorStore {
   lost(shard: number, afterNumber: number, count: number): Promise<{ number: number; text: string }[]>;
   /** What was taken over from a source (see core/taken.ts): from other shards, or from packages of a site. */
   taken(shard: number, source: number): Promise<Taken | undefined>;
+  /** The last link of its history. */
+  head(shard: number): Promise<Cursor>;
+  /** Some of its actors, picked at random. */
+  sample(shard: number, count: number): Promise<Address[]>;
+  /** Reports of agents that nobody has decided. */
+  reports(shard: number, mailboxes: readonly string[], count: number): Promise<Entry[]>;
+  /** The other site does not follow this one any more: its journal is kept for nobody. */
+  unfollowed(shard: number): Promise<void>;
   /** Appends packages to the commands of the shard. */
   bring(shard: number, site: number, packages: readonly { number: number; text: string }[]): Promise<void>;
 }
@@ -145,12 +153,17 @@ export interface PeerSite {
   whereabouts(shard: number): Promise<Whereabouts>;
   /** Links after the position, in order; waits up to `blockMs` when there are none. */
   links(shard: number, after: Position, count: number, blockMs: number): Promise<{ position: Position; link: Link }[]>;
+  load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>>;
+  /** Some of its actors, picked at random. */
+  sample(shard: number, count: number): Promise<Address[]>;
   /** What of a shard is neither snapshot nor journal. */
   beside(shard: number): Promise<{
     mailboxes: string[];
     relayed: Map<number, Taken>;
     sent: Map<number, number>;
     outbound: OutboundEntry[];
+    /** Delivered from other shards and not decided: they stand nowhere else any more. */
+    delivered: OutboundEntry[];
     putOff: Envelope[];
   }>;
   scan(shard: number, cursor: string): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }>;

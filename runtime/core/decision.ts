@@ -41,6 +41,8 @@ export interface MirrorChange {
   decided?: readonly string[];
   /** Begins anew from this place: everything goes but what clients appended, and with it these mailboxes. */
   anew?: { mailboxes: readonly string[]; head: Cursor; begins: readonly Begin[] };
+  /** Envelopes of other shards that were delivered and not decided, for the command stream. */
+  delivered?: readonly { source: number; number: number; envelope: string }[];
   /** Whether the shard is half a copy, and cannot be promoted. */
   copying?: boolean;
   /** What the shard lost, numbered, as JSON. */

@@ -55,6 +55,7 @@ export async function copyShard(settings: CopySettings, commit: (commit: Commit)
       anew: { mailboxes, head: anew, begins },
       copying: true,
       cursor: positionStart,
+      delivered: beside.delivered.map(({ shard: source, number, envelope }) => ({ source, number, envelope })),
       putOff: new Map(beside.putOff.map((envelope) => [nameOf(envelope), JSON.stringify(envelope)])),
     },
   });
@@ -139,7 +140,7 @@ async function replay({ settings, commit, actors, start, end, sent, ...from }: R
 }
 
 /** Whether a snapshot does not hold the record yet. An actor that is gone was gone when its page was read. */
-function isNews(actor: Actor | undefined, record: JournalRecord): boolean {
+export function isNews(actor: Actor | undefined, record: JournalRecord): boolean {
   if (record.outcome === 'duplicate' || record.outcome === 'refused') return false;
   if (record.outcome === 'retired') return actor !== undefined && actor.revision === record.revision;
   return actor ? record.revision > actor.revision : record.revision === 1;

@@ -1,15 +1,18 @@
 /** What a site that lost hands over of one shard: packages in a stream of its own, before anything of it is overwritten. */
 import { limits } from '../../config/limits.ts';
 import { emptyCommit } from '../core/decision.ts';
-import { fieldsOf } from '../core/intake.ts';
-import { lossesOf, type Lost, type LostRecord } from '../core/merge/lost.ts';
+import { lossesOf, type Lost } from '../core/merge/lost.ts';
 import { entryOf } from '../core/merge/replica.ts';
-import type { Commit, MirrorStore, PeerSite, ShardStore } from '../ports.ts';
-import type { Command } from '../protocol/envelope.ts';
+import type { Application, Commit, MirrorStore, PeerSite, ShardStore } from '../ports.ts';
+import type { Cursor } from '../protocol/chain.ts';
 import type { Address } from '../protocol/ids.ts';
+import { nameOf } from './mirrored.ts';
+import { waitingIn } from './waiting.ts';
 
 export interface HandOverSettings {
   shard: number;
+  application: Application;
+  mailboxes: readonly string[];
   /** Number of this site. */
   site: number;
   fork: Lost['fork'];
@@ -18,20 +21,63 @@ export interface HandOverSettings {
   snapshots: Pick<ShardStore, 'load'>;
 }
 
+type Store = (commit: Commit) => Promise<void>;
+
 /** @returns number of packages; repeated after a crash it may hand over again, which the other site recognises by the ids */
-export async function handOver(
-  { shard, site, fork, mirrors, peer, snapshots }: HandOverSettings,
-  commit: (commit: Commit) => Promise<void>,
-): Promise<number> {
+export async function handOver(settings: HandOverSettings, commit: Store): Promise<number> {
+  const { shard, fork, mirrors, application, mailboxes } = settings;
   const links = await mirrors.tail(shard, fork.sequence + 1);
-  const waiting = await waitingCommands(mirrors, shard, links.at(-1)?.sequence ?? fork.sequence);
+  const sequence = links.at(-1)?.sequence ?? fork.sequence;
+  const waiting = await waitingIn(shard, sequence, mailboxes, mirrors, application);
+  const records = waiting?.records ?? [];
   const touched = new Set<Address>(links.flatMap((link) => entryOf(link).records.map(({ actor }) => actor)));
+  const snapshots = await load(settings, [...touched, ...records.map(({ record }) => record.actor)]);
+  const losses = lossesOf(fork, links, records, (address) => snapshots.get(address) ?? null);
+  await publish(settings, losses, commit);
+  // What was waiting is in the packages: here nobody decides it any more.
+  if (waiting) await commit({ ...emptyCommit(0), acks: waiting.acks });
+  return losses.length;
+}
+
+/**
+ * What waits at a site that gave its place up with nothing written beside the other one: it goes there too.
+ * @returns number of packages
+ */
+export async function handOverWaiting(
+  settings: Omit<HandOverSettings, 'fork'> & { head: Cursor },
+  commit: Store,
+): Promise<number> {
+  const { shard, mirrors, application, mailboxes, head } = settings;
+  const waiting = await waitingIn(shard, head.sequence, mailboxes, mirrors, application);
+  if (!waiting) return 0;
+  const snapshots = await load(
+    settings,
+    waiting.records.map(({ record }) => record.actor),
+  );
+  const losses = lossesOf(head, [], waiting.records, (address) => snapshots.get(address) ?? null);
+  await publish(settings, losses, commit);
+  const putOff = new Map(waiting.putOff.map((envelope) => [nameOf(envelope), JSON.stringify(envelope)]));
+  await commit({ ...emptyCommit(0), acks: waiting.acks, mirror: { putOff } });
+  return losses.length;
+}
+
+async function load(
+  { shard, snapshots }: Pick<HandOverSettings, 'shard' | 'snapshots'>,
+  wanted: readonly Address[],
+): Promise<Map<Address, string>> {
   const texts = new Map<Address, string>();
-  const wanted = [...touched, ...waiting.records.map(({ record }) => record.actor)];
   for (let from = 0; from < wanted.length; from += limits.scanCount)
     for (const [address, text] of await snapshots.load(shard, wanted.slice(from, from + limits.scanCount)))
       texts.set(address, text);
-  const losses = lossesOf(fork, links, waiting.records, (address) => texts.get(address) ?? null);
+  return texts;
+}
+
+async function publish(
+  { shard, site, mirrors, peer }: Pick<HandOverSettings, 'shard' | 'site' | 'mirrors' | 'peer'>,
+  losses: readonly Lost[],
+  commit: Store,
+): Promise<void> {
+  if (losses.length === 0) return;
   // Numbers go on behind what the other site has taken, whatever became of the stream in which the last ones stood.
   const known = Number((await peer.taken(shard, site))?.split(' ')[0] ?? 0);
   let number = Math.max(known, await mirrors.lostNumber(shard));
@@ -42,28 +88,4 @@ export async function handOver(
       mirror: { losses: page.map((lost) => ({ number: ++number, text: JSON.stringify(lost) })) },
     });
   }
-  // What was waiting is in the packages: here nobody decides it any more.
-  if (waiting.ids.length > 0) await commit({ ...emptyCommit(0), acks: new Map([['commands', waiting.ids]]) });
-  return losses.length;
-}
-
-async function waitingCommands(
-  mirrors: MirrorStore,
-  shard: number,
-  sequence: number,
-): Promise<{ records: LostRecord[]; ids: string[] }> {
-  const entries = await mirrors.waiting(shard, limits.handOverCommandsMax);
-  const records = entries.flatMap((entry): LostRecord[] => {
-    const fields = fieldsOf(entry);
-    const commands = [
-      ...(JSON.parse(fields.get('batch') ?? '[]') as Command[]),
-      ...(fields.has('command') ? [JSON.parse(fields.get('command')!) as Command] : []),
-    ];
-    return commands.map(({ to, ...command }) => ({
-      sequence,
-      at: Number(entry.id.split('-')[0]),
-      record: { actor: to, ...command, origin: 'command', revision: 0, state: '' },
-    }));
-  });
-  return { records, ids: entries.map(({ id }) => id) };
 }

@@ -4,18 +4,29 @@
  */
 import { limits } from '../../config/limits.ts';
 import type { Actor } from '../core/actor.ts';
+import { emptyCommit } from '../core/decision.ts';
 import { InvariantBroken } from '../core/invariant.ts';
 import { begun, courseOf, type Begin } from '../core/merge/course.ts';
 import { entryOf, followEntry } from '../core/merge/replica.ts';
 import type { Commit, LaneStatus, MirrorStore, PeerSite } from '../ports.ts';
-import { checkGreeting, receive, type Cursor, type Greeting, type Link, type Refusal } from '../protocol/chain.ts';
+import {
+  barrierOf,
+  checkGreeting,
+  receive,
+  type Cursor,
+  type Greeting,
+  type Link,
+  type Refusal,
+} from '../protocol/chain.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Address } from '../protocol/ids.ts';
 import { positionStart, type JournalEntry, type Position } from '../protocol/journal.ts';
 import { describe } from './describe.ts';
-import { copyShard } from './copy.ts';
-import { handOver } from './handover.ts';
+import { copyShard, isNews } from './copy.ts';
+import type { Repairs } from './comparison.ts';
+import { handOver, handOverWaiting } from './handover.ts';
 import { mirrored, thawed } from './mirrored.ts';
+import { prune } from './promotion.ts';
 import type { Runner, ShardSettings } from './shardsettings.ts';
 import { LeaseLost, type Tenure } from './tenure.ts';
 
@@ -25,6 +36,8 @@ export interface MirrorSettings {
   /** What this site says of itself; its number tells whose packages are whose. */
   greeting: Greeting;
   site: number;
+  /** Actors to be taken from the other site as they stand there. */
+  repairs?: Repairs;
   told: (status: MirrorStatus) => void;
 }
 
@@ -58,6 +71,9 @@ interface State {
   cursor: Position;
   sequence: number;
   actors: Map<Address, Actor>;
+  /** Actors that were taken later than the links are: what they have already is passed over. */
+  ahead: Set<Address>;
+  mailboxes: Set<string>;
 }
 
 export class MirrorShard implements Runner {
@@ -69,6 +85,7 @@ export class MirrorShard implements Runner {
   #stopping = false;
   readonly #wake = new AbortController();
   #lastTurnMs: number;
+  #tidyAtMs = -Infinity;
 
   constructor(settings: ShardSettings, mirror: MirrorSettings, tenure: Tenure) {
     this.#settings = settings;
@@ -122,6 +139,7 @@ export class MirrorShard implements Runner {
             detail: error.message,
             remedy: 'the same release must run at both sites; then copy this shard anew',
           });
+        else if (error instanceof Error && barrierOf(error.message)) this.#refuse(barrierOf(error.message)!);
         else if (error instanceof Unavailable) {
           this.#say({ state: 'connecting' });
           log.debug({ shard: this.id, error: error.message }, 'mirror: the other site or the own store is away');
@@ -135,6 +153,8 @@ export class MirrorShard implements Runner {
   async #turn(): Promise<void> {
     const { peer } = this.#mirror;
     const state = (this.#state ??= await this.#open());
+    await this.#repair(state);
+    await this.#tidy(state);
     const found = await peer.links(this.id, state.cursor, limits.mirrorLinksMax, limits.mirrorBlockMs);
     for (const { position, link } of found) {
       if (this.#stopping || !this.#tenure.holds) return;
@@ -152,13 +172,14 @@ export class MirrorShard implements Runner {
 
   /** Where this shard stands, and what that asks for: only a shard on the history of the other site is followed. */
   async #open(): Promise<State> {
-    const { store, registry, system } = this.#settings;
+    const { store, registry, application, system } = this.#settings;
     const { mirrors, peer, greeting, site } = this.#mirror;
     const theirs = await peer.greet();
     if (!theirs) throw new Unavailable('peer', 'the other site has not been started yet');
     const refusal = checkGreeting(greeting, theirs) ?? (theirs.site === site ? sameNumber(site) : undefined);
     if (refusal) throw new Refused(refusal);
     const opening = await store.open(this.#tenure.lease);
+    await mirrors.unfollowed(this.id);
     const place = await mirrors.place(this.id);
     const sequence = await this.#retake();
     const there = await peer.whereabouts(this.id);
@@ -172,6 +193,8 @@ export class MirrorShard implements Runner {
       cursor: place.cursor ?? positionStart,
       sequence,
       actors: new Map(),
+      ahead: new Set(),
+      mailboxes: new Set(opening.mailboxes),
     };
     this.#say({ sequence: state.head.sequence, epoch: state.head.epoch, peerSequence: there.head.sequence });
     switch (course.course) {
@@ -182,7 +205,10 @@ export class MirrorShard implements Runner {
         throw new Unavailable('peer', 'the other site is behind this one, or on a branch that lost');
       case 'yield': {
         const number = await handOver(
-          { shard: this.id, mirrors, peer, site, fork: course.fork, snapshots: store },
+          {
+            ...{ shard: this.id, mirrors, peer, site, fork: course.fork, snapshots: store },
+            ...{ application, mailboxes: opening.mailboxes },
+          },
           (commit) => this.#commit(state, commit),
         );
         this.#settings.log.warn(
@@ -244,7 +270,10 @@ export class MirrorShard implements Runner {
     const entry = entryOf(link);
     await this.#load(state, entry);
     const before = new Map(entry.records.map(({ actor }) => [actor, state.actors.get(actor)] as const));
-    followEntry(this.#settings.registry, state.actors, entry);
+    const { at, records } = entry;
+    for (const record of records)
+      if (!state.ahead.has(record.actor) || isNews(state.actors.get(record.actor), record))
+        followEntry(this.#settings.registry, state.actors, { at, records: [record] });
     const commit = mirrored(entry, link, begun(state.begins, state.head, link), position, before, state.actors);
     await this.#commit(state, commit);
     state.cursor = position;
@@ -274,6 +303,8 @@ export class MirrorShard implements Runner {
           state.head = { incarnation, epoch, sequence, hash };
         }
         if (commit.begins) state.begins = commit.begins;
+        for (const mailbox of commit.mailboxesOpened) state.mailboxes.add(mailbox);
+        for (const mailbox of commit.mailboxesClosed) state.mailboxes.delete(mailbox);
         committed(this.id, commit);
         return;
       case 'stale':
@@ -285,6 +316,34 @@ export class MirrorShard implements Runner {
       case 'damaged':
         throw new Error(`the store is damaged: ${outcome.detail}`);
     }
+  }
+
+  async #repair(state: State): Promise<void> {
+    const wanted = this.#mirror.repairs?.take(this.id) ?? [];
+    if (wanted.length === 0) return;
+    const texts = await this.#mirror.peer.load(this.id, wanted);
+    const snapshots = new Map(wanted.map((address) => [address, texts.get(address) ?? null]));
+    await this.#commit(state, { ...emptyCommit(this.#settings.system.now()), snapshots });
+    for (const address of wanted) {
+      state.actors.delete(address);
+      state.ahead.add(address);
+    }
+    this.#settings.log.warn({ shard: this.id, actors: wanted }, 'mirror: these actors differed and were copied');
+  }
+
+  /** What is kept for other shards and they have, and what agents and clients still bring here. */
+  async #tidy(state: State): Promise<void> {
+    const { store, application, system, log } = this.#settings;
+    const { mirrors, peer, site } = this.#mirror;
+    if (system.monotonicMs() < this.#tidyAtMs) return;
+    this.#tidyAtMs = system.monotonicMs() + limits.mirrorTidyEveryMs;
+    await prune(store, mirrors, this.id, limits.relayEntriesMax);
+    const { head, mailboxes } = state;
+    const packages = await handOverWaiting(
+      { shard: this.id, site, head, mirrors, peer, application, mailboxes: [...mailboxes], snapshots: store },
+      (commit) => this.#commit(state, commit),
+    );
+    if (packages > 0) log.warn({ shard: this.id, actors: packages }, 'what was waiting here is handed over');
   }
 
   #refuse(refusal: Refusal): void {

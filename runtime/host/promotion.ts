@@ -25,11 +25,9 @@ export async function prepare({ store, mirrors, shards, owner }: PromotionSettin
     const { sent } = await store.open(lease);
     const { putOff } = await mirrors.place(shard);
     const raised = new Map<number, number>();
-    const taken = new Map<number, string>();
     for (const target of shards) {
       if (target === shard) continue;
       const known = (await mirrors.taken(target, shard)) ?? noneTaken;
-      taken.set(target, known);
       const highest = Math.max(...known.split(' ').map(Number));
       if (highest > (sent.get(target) ?? 0)) raised.set(target, highest);
     }
@@ -42,17 +40,23 @@ export async function prepare({ store, mirrors, shards, owner }: PromotionSettin
     const done = await store.commit(lease, 1, commit, 'mirror');
     if (done.outcome !== 'committed')
       throw new LeaseLost(shard, `the shard cannot be promoted: ${JSON.stringify(done)}`);
-    await prune(store, shard, taken);
+    await prune(store, mirrors, shard, limits.handOverCommandsMax);
     await store.release(lease);
   }
 }
 
-/** Outbound entries that the target has taken over already. */
-async function prune(store: ShardStore, shard: number, taken: ReadonlyMap<number, string>): Promise<void> {
-  const entries = await store.outbound(shard, limits.handOverCommandsMax);
-  const gone = entries.filter(
-    ({ shard: target, number }) => take(taken.get(target) ?? noneTaken, number) === undefined,
-  );
+/** Removes outbound entries that their targets have taken over. @param count of entries that are looked at */
+export async function prune(
+  store: Pick<ShardStore, 'outbound' | 'removeOutbound'>,
+  mirrors: Pick<MirrorStore, 'taken'>,
+  shard: number,
+  count: number,
+): Promise<void> {
+  const entries = await store.outbound(shard, count);
+  const taken = new Map<number, string>();
+  for (const target of new Set(entries.map((entry) => entry.shard)))
+    taken.set(target, (await mirrors.taken(target, shard)) ?? noneTaken);
+  const gone = entries.filter((entry) => take(taken.get(entry.shard) ?? noneTaken, entry.number) === undefined);
   for (let from = 0; from < gone.length; from += limits.scanCount)
     await store.removeOutbound(
       shard,

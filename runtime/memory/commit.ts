@@ -52,7 +52,16 @@ export function appendCommit(world: MemoryWorld, shard: number, commit: Commit):
     if (commit.begins) record.standing.begins = commit.begins;
   }
   if (commit.mirror) {
-    const { cursor, putOff = new Map<string, string>(), decided = [], copying, losses = [] } = commit.mirror;
+    const {
+      cursor,
+      putOff = new Map<string, string>(),
+      decided = [],
+      delivered = [],
+      copying,
+      losses = [],
+    } = commit.mirror;
+    for (const { source, number, envelope } of delivered)
+      world.append(keys.commands, [...['relayed', envelope, 'source', String(source), 'number', String(number)]]);
     const { standing } = record;
     if (cursor !== undefined) standing.cursor = cursor;
     if (copying !== undefined) standing.copying = copying;

@@ -16,7 +16,7 @@ import type {
 import { origin } from '../protocol/chain.ts';
 import type { Address } from '../protocol/ids.ts';
 import { comparePositions, positionStart, type Position } from '../protocol/journal.ts';
-import { agentGroup, runtimeGroup } from '../protocol/keys.ts';
+import { agentGroup, peerReader, runtimeGroup } from '../protocol/keys.ts';
 import { appendCommit } from './commit.ts';
 import { outboundOf, setAsideOf } from './fields.ts';
 import type { Stream } from './stream.ts';
@@ -167,7 +167,11 @@ export class MemoryShardStore implements ShardStore {
       const position = readers.get(reader) ?? positionStart;
       if (comparePositions(position, oldest) < 0) oldest = position;
     }
-    const journalTrimmed = this.#world.find(this.#world.space.shard(lease.shard).journal)?.trimBelow(oldest) ?? 0;
+    const journal = this.#world.find(this.#world.space.shard(lease.shard).journal);
+    const follower = readers.get(peerReader);
+    const isKept = (journal?.length ?? 0) <= limits.journalFollowerEntriesMax;
+    if (follower !== undefined && isKept && comparePositions(follower, oldest) < 0) oldest = follower;
+    const journalTrimmed = journal?.trimBelow(oldest) ?? 0;
     let inboxTrimmed = 0;
     for (const mailbox of mailboxes) {
       const inbox = this.#world.find(this.#world.space.inbox(lease.shard, mailbox));

@@ -84,7 +84,9 @@ export type RefusalReason =
   | 'old-epoch'
   | 'hole'
   | 'altered'
-  | 'diverged';
+  | 'diverged'
+  | 'untrusted'
+  | 'not-allowed';
 
 /** Whether a peer may be listened to at all; undefined when it may. */
 export function checkGreeting(mine: Greeting, peer: Greeting): Refusal | undefined {
@@ -107,6 +109,23 @@ export function checkGreeting(mine: Greeting, peer: Greeting): Refusal | undefin
       remedy: 'a pair has one number of shards; start the standby empty with the number of the active site',
     };
   if (peer.incarnation !== mine.incarnation) return otherIncarnation(mine.incarnation, peer.incarnation);
+  return undefined;
+}
+
+/** Why there is no link to a peer, where it will not come by waiting; undefined where it may. */
+export function barrierOf(detail: string): Refusal | undefined {
+  if (/certificate|altname|\bssl\b|\btls\b/i.test(detail))
+    return {
+      refused: 'untrusted',
+      detail,
+      remedy: 'give [peer] the authority that signed the certificate of the other site, and the host name in it',
+    };
+  if (/NOAUTH|WRONGPASS|NOPERM/.test(detail))
+    return {
+      refused: 'not-allowed',
+      detail,
+      remedy: 'check user and password in [peer] redis, and what that user may do (README of runtime)',
+    };
   return undefined;
 }
 

@@ -51,6 +51,8 @@ export interface Keyspace {
 
 export const runtimeGroup = 'runtime';
 export const agentGroup = 'agent';
+/** Reader of journals: the other site of a pair, which says here up to where it has them. */
+export const peerReader = 'peer';
 
 /** @param prefix stands before every key; empty in production, fresh for each test file */
 export function keyspace(prefix = ''): Keyspace {

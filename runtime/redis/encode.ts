@@ -187,12 +187,14 @@ function encodeAnew(
 
 function encodeMirror(encoder: CommitEncoder, space: Keyspace, shard: number, change: MirrorChange): void {
   const keys = space.shard(shard);
-  const { cursor, putOff, decided = [], copying, losses = [] } = change;
+  const { cursor, putOff, decided = [], delivered = [], copying, losses = [] } = change;
   if (cursor !== undefined) encoder.add('hset', keys.lease, ['cursor', cursor]);
   if (copying === true) encoder.add('hset', keys.lease, ['copying', 1]);
   if (copying === false) encoder.add('hdel', keys.lease, ['copying']);
   if (putOff && putOff.size > 0) encoder.add('hset', keys.deferred, [...putOff].flat());
   if (decided.length > 0) encoder.add('hdel', keys.deferred, decided);
+  for (const { source, number, envelope } of delivered)
+    encoder.add('xadd', keys.commands, ['relayed', envelope, 'source', source, 'number', number]);
   for (const { number, text } of losses)
     encoder.add('append', keys.lost, ['number', encoder.text(String(number)), 'lost', encoder.text(text)]);
 }

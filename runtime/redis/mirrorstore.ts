@@ -2,9 +2,10 @@
 import { limits } from '../../config/limits.ts';
 import type { Taken } from '../core/taken.ts';
 import type { Entry, MirrorPlace, MirrorStore } from '../ports.ts';
-import { linkOf, type Link } from '../protocol/chain.ts';
+import { headOf, linkOf, type Cursor, type Link } from '../protocol/chain.ts';
 import type { Envelope } from '../protocol/envelope.ts';
-import type { Keyspace } from '../protocol/keys.ts';
+import type { Address } from '../protocol/ids.ts';
+import { peerReader, type Keyspace } from '../protocol/keys.ts';
 import type { Connection } from './connection.ts';
 import type { RawEntry } from './following.ts';
 import { settled } from './shardstore.ts';
@@ -79,6 +80,33 @@ export class RedisMirrorStore implements MirrorStore {
     return (await this.#connection.run((client) => client.hget(relayed, String(source)))) ?? undefined;
   }
 
+  async head(shard: number): Promise<Cursor> {
+    const { lease } = this.#space.shard(shard);
+    const [incarnation, head] = await this.#connection.run((client) => client.hmget(lease, 'incarnation', 'head'));
+    return headOf(incarnation ?? '', head);
+  }
+
+  sample(shard: number, count: number): Promise<Address[]> {
+    return sampleOf(this.#connection, this.#space, shard, count);
+  }
+
+  async reports(shard: number, mailboxes: readonly string[], count: number): Promise<Entry[]> {
+    const found = await this.#connection.run((client) =>
+      Promise.all(
+        mailboxes.map(async (mailbox) => {
+          const outbox = this.#space.outbox(shard, mailbox);
+          const entries = (await client.xrange(outbox, '-', '+', 'COUNT', count)) as RawEntry[];
+          return entries.map(([id, fields]): Entry => ({ source: { outbox: mailbox }, id, fields }));
+        }),
+      ),
+    );
+    return found.flat().slice(0, count);
+  }
+
+  async unfollowed(shard: number): Promise<void> {
+    await this.#connection.run((client) => client.hdel(this.#space.shard(shard).readers, peerReader));
+  }
+
   async bring(shard: number, site: number, packages: readonly { number: number; text: string }[]): Promise<void> {
     const { commands } = this.#space.shard(shard);
     await this.#connection.run((client) => {
@@ -105,6 +133,16 @@ export async function oldestOf(connection: Connection, space: Keyspace, shard: n
   const { journal } = space.shard(shard);
   const [first] = (await connection.run((client) => client.xrange(journal, '-', '+', 'COUNT', 1))) as RawEntry[];
   return first && linkIn('', first)?.sequence;
+}
+
+export async function sampleOf(
+  connection: Connection,
+  space: Keyspace,
+  shard: number,
+  count: number,
+): Promise<Address[]> {
+  const { snapshots } = space.shard(shard);
+  return (await connection.run((client) => client.hrandfield(snapshots, count))) as Address[];
 }
 
 /** Packages stand in the order of their numbers, and there are few: what a site lost in its life. */

@@ -10,14 +10,11 @@ import { headOf, type Link } from '../protocol/chain.ts';
 import type { Envelope } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
-import type { Keyspace } from '../protocol/keys.ts';
+import { peerReader, type Keyspace } from '../protocol/keys.ts';
 import type { RedisSettings } from './client.ts';
 import { Connection } from './connection.ts';
 import type { RawEntry } from './following.ts';
-import { linkIn, lostAfter } from './mirrorstore.ts';
-
-/** Under this name the other site says up to where it has this one's journal. */
-export const peerReader = 'peer';
+import { linkIn, lostAfter, sampleOf } from './mirrorstore.ts';
 
 export interface PeerOptions {
   redis: RedisSettings;
@@ -46,6 +43,8 @@ export class RedisPeer implements PeerSite {
   }
 
   async greet(): Promise<PeerGreeting | undefined> {
+    // Says why there is no link, where a call would only wait for one.
+    await this.#shared.ready();
     const names = ['deployment', 'version', 'shards', 'incarnation', 'number', 'role', 'epoch'] as const;
     const [deployment, version, shards, incarnation, site, role, epoch] = await this.#shared.run((client) =>
       client.hmget(this.#space.site, ...names),
@@ -121,6 +120,10 @@ export class RedisPeer implements PeerSite {
         const [, target = '', , number = '', , envelope = ''] = fields;
         return { id, shard: Number(target), number: Number(number), envelope };
       }),
+      delivered: commands.flatMap(([id, fields]): OutboundEntry[] => {
+        const [kind, envelope = '', , source = '', , number = ''] = fields;
+        return kind === 'relayed' ? [{ id, shard: Number(source), number: Number(number), envelope }] : [];
+      }),
       putOff: commands.flatMap(([, [kind, text = '[]']]) =>
         kind === 'derived' ? (JSON.parse(text) as Envelope[]) : [],
       ),
@@ -136,6 +139,21 @@ export class RedisPeer implements PeerSite {
     const page: [Address, string][] = [];
     for (let index = 0; index + 1 < flat.length; index += 2) page.push([flat[index] as Address, flat[index + 1]!]);
     return { cursor: next, done: next === '0', snapshots: page };
+  }
+
+  async load(shard: number, addresses: readonly Address[]): Promise<Map<Address, string>> {
+    const { snapshots } = this.#space.shard(shard);
+    const loaded = new Map<Address, string>();
+    for (let from = 0; from < addresses.length; from += limits.scanCount) {
+      const part = addresses.slice(from, from + limits.scanCount);
+      const texts = await this.#shared.run((client) => client.hmget(snapshots, ...part));
+      for (const [index, text] of texts.entries()) if (text !== null) loaded.set(part[index]!, text);
+    }
+    return loaded;
+  }
+
+  sample(shard: number, count: number): Promise<Address[]> {
+    return sampleOf(this.#shared, this.#space, shard, count);
   }
 
   lost(shard: number, afterNumber: number, count: number): Promise<{ number: number; text: string }[]> {

@@ -19,7 +19,7 @@ import { headOf } from '../protocol/chain.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import type { Address } from '../protocol/ids.ts';
 import { comparePositions, positionStart, type Position } from '../protocol/journal.ts';
-import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
+import { agentGroup, peerReader, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
 import type { Client, RedisSettings } from './client.ts';
 import { Connection } from './connection.ts';
 import { encodeCommit } from './encode.ts';
@@ -274,8 +274,13 @@ export class RedisShardStore implements ShardStore {
       const position = stored[reader] ?? positionStart;
       if (comparePositions(position, oldest) < 0) oldest = position;
     }
+    const length = await this.#shared.run((client) => client.xlen(keys.journal));
+    // The other site of a pair may be away for long: beyond the limit it copies the shard when it is back.
+    const follower = stored[peerReader];
+    if (follower !== undefined && length <= limits.journalFollowerEntriesMax && comparePositions(follower, oldest) < 0)
+      oldest = follower;
     const journalTrimmed = await this.#shared.run((client) => client.xtrim(keys.journal, 'MINID', '~', oldest));
-    const waiting = await this.#shared.run((client) => client.xlen(keys.journal));
+    const waiting = length - journalTrimmed;
     if (waiting > limits.journalAlarmEntries)
       this.#options.log.warn(
         { shard: lease.shard, entries: waiting, stopAt: limits.journalEntriesMax },

@@ -1,5 +1,6 @@
 /** What leaves a shard for others: envelopes by the relay, what was set aside, and the janitor's work. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import { peerReader } from '../../runtime/protocol/keys.ts';
 import { limits } from '../../config/limits.ts';
 import { ahead, named, type Bed } from './bed.ts';
 import { commitOf, envelopeTo, journalText, leaseOf } from './commits.ts';
@@ -98,6 +99,20 @@ export function relaySuite(bed: () => Bed): void {
       await journals.acknowledge(shard, 'postgres', positions.at(-1)!);
       expect((await janitor(['postgres'], ahead(system, 0)).tidy(lease, [])).journalTrimmed).toBe(0);
       expect(await journals.last(shard)).toBe(positions.at(-1));
+    });
+
+    test('the other site of a pair keeps what it does not have yet, once it has said that it follows', async () => {
+      const { store, system, journals, janitor } = bed();
+      const positions = await journalOf();
+      const lease = await leaseOf(store, shard);
+      const late = janitor(['postgres'], ahead(system, 2 * limits.journalKeepMs));
+      await journals.acknowledge(shard, 'postgres', positions.at(-1)!);
+      await journals.acknowledge(shard, peerReader, positions[0]!);
+      expect((await late.tidy(lease, [])).journalTrimmed).toBe(0);
+      await journals.acknowledge(shard, peerReader, positions[250]!);
+      const { journalTrimmed } = await late.tidy(lease, []);
+      expect(journalTrimmed).toBeGreaterThanOrEqual(100);
+      expect(journalTrimmed).toBeLessThanOrEqual(250);
     });
 
     test('an inbox is trimmed below what its agent acknowledged', async () => {

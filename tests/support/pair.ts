@@ -1,6 +1,8 @@
 /** Two sites on Redis servers of their own, as far as the data goes: who is active is said by the test. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { application, createRegistry } from '../../actors/application.ts';
+import { compareSites, Repairs, type Comparison } from '../../runtime/host/comparison.ts';
+import type { Definition } from '../../runtime/core/definition.ts';
 import { LostCollector } from '../../runtime/host/lostcollector.ts';
 import { MirrorShard, type MirrorStatus } from '../../runtime/host/mirror.ts';
 import { prepare } from '../../runtime/host/promotion.ts';
@@ -31,6 +33,9 @@ export interface PairSiteOptions {
   shards: number;
   incarnation: string;
   greeting?: Partial<PeerGreeting>;
+  definitions?: readonly Definition[];
+  /** For a peer behind TLS: what its certificate must be signed by. */
+  peerAuthority?: string;
 }
 
 export class PairSite {
@@ -40,6 +45,7 @@ export class PairSite {
   readonly redis: Client;
   readonly gateway: RedisGateway;
   readonly statuses = new Map<number, MirrorStatus>();
+  readonly repairs = new Repairs();
   readonly #options: PairSiteOptions;
   readonly #shards: readonly number[];
   readonly #store: RedisShardStore;
@@ -67,7 +73,9 @@ export class PairSite {
     this.#gates = new RedisGates(space, connection);
     this.#sites = new RedisSiteStore(common);
     this.#membership = new RedisMembership(common);
-    this.#peer = new RedisPeer({ redis: { url: peerUrl, name: `peer-of-${number}` }, space, system, log });
+    const ca = options.peerAuthority;
+    const peer = { url: peerUrl, name: `peer-of-${number}`, ...(ca !== undefined && { tls: { ca } }) };
+    this.#peer = new RedisPeer({ redis: peer, space, system, log });
     this.#closed = [this.#store, this.gateway, journals, this.#sites, this.#membership, this.#peer, connection];
   }
 
@@ -117,11 +125,23 @@ export class PairSite {
           settings,
           {
             ...{ mirrors: this.#mirrors, peer: this.#peer, greeting, site: this.#options.number },
+            repairs: this.repairs,
             told: (status) => void this.statuses.set(status.shard, status),
           },
           tenure,
         ),
     });
+  }
+
+  /** The standby's look at both sites. */
+  compare(full = false): Promise<Comparison> {
+    return compareSites(
+      {
+        ...{ shards: this.#shards, store: this.#store, mirrors: this.#mirrors, peer: this.#peer },
+        system: this.system,
+      },
+      full,
+    );
   }
 
   async #run(
@@ -130,7 +150,7 @@ export class PairSite {
     this.#supervisor = new Supervisor({
       store: this.#store,
       membership: this.#membership,
-      registry: createRegistry(),
+      registry: createRegistry(this.#options.definitions ?? []),
       application,
       system: this.system,
       telemetry: silentTelemetry,
