@@ -334,8 +334,20 @@ export interface PositionedEntry {
 
 /** Journals as they were written, for as long as they are kept. */
 export interface JournalArchive {
-  /** Entries of a shard in order; with `untilMs`, those decided up to that time (milliseconds since 1970). */
-  entries(shard: number, untilMs?: number): AsyncIterable<PositionedEntry>;
+  /**
+   * Entries of a shard in order, after the checkpoint if one is given; with `untilMs`, those decided up to that time
+   * (milliseconds since 1970).
+   */
+  entries(shard: number, untilMs?: number, after?: ShardImage): AsyncIterable<PositionedEntry>;
+  /** The newest checkpoint of a shard up to that time. `begins`: there are later ones alone, the first of that time. */
+  checkpoint(shard: number, untilMs?: number): Promise<ShardImage | { begins: number } | undefined>;
+  /** Keeps a checkpoint, and removes checkpoints and entries that it makes superfluous. */
+  keep(checkpoint: ShardImage): Promise<{ entries: number }>;
+}
+
+/** Lists that are written from snapshots, where the journal that they came from is lost. */
+export interface ListStore {
+  restore(image: ShardImage): Promise<void>;
 }
 
 /** What a site was born with. It stands in Redis and in PostgreSQL: one of the two without it was lost. */
@@ -358,6 +370,8 @@ export interface SiteStore {
   journalEnds(shards: number): Promise<Position[]>;
   /** Removes every key of the site. */
   clear(): Promise<void>;
+  /** One shard as it stands; undefined where nobody ever held it. To be asked while nobody holds it. */
+  read(shard: number): Promise<ShardImage | undefined>;
   /** Writes one shard behind what was appended since it was lost; its lease comes last. */
   write(image: ShardImage, incarnation: string, reader: string): Promise<void>;
   /** What the other site of a pair reads of this one before it takes anything. */

@@ -118,7 +118,10 @@ export async function compose({
   const registry = createRegistry();
   const siteStore = new RedisSiteStore(adapters);
   stops.push(() => siteStore.close());
+  const journals = new RedisJournalReader(adapters);
+  stops.push(() => journals.close());
   const { incarnation } = await establish({
+    journals,
     store: siteStore,
     register: new PostgresSiteRegister(pool, system),
     archive: new PostgresArchive(pool),
@@ -166,8 +169,6 @@ export async function compose({
   await pruner.start();
 
   const projectors = new Map<number, Projector>();
-  const journals = new RedisJournalReader(adapters);
-  stops.push(() => journals.close());
 
   let supervisor: Supervisor | undefined;
   const postgresUp = upCheck(

@@ -16,7 +16,7 @@ import { auditCommand, auditUsage } from './commands/audit.ts';
 import { backupCommand, backupUsage, restoreCommand } from './commands/backup.ts';
 import { doctorCommand, doctorUsage } from './commands/doctor.ts';
 import { migrateCommand, migrateUsage } from './commands/migrate.ts';
-import { rebuildCommand, rebuildUsage } from './commands/rebuild.ts';
+import { pruneCommand, rebuildCommand, rebuildUsage } from './commands/rebuild.ts';
 import { inspectCommand, inspectUsage } from './commands/inspect.ts';
 import { machineCommand, machineUsage } from './commands/machine.ts';
 import { UsageError } from './commands/usage.ts';
@@ -82,6 +82,8 @@ function main(argv: readonly string[]): number | Promise<number> {
       return migrateCommand(rest);
     case 'rebuild':
       return rebuildCommand(rest);
+    case 'prune':
+      return pruneCommand(rest);
     case 'inspect':
       return inspectCommand(rest);
     case 'machine':

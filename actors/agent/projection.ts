@@ -38,4 +38,15 @@ export const agentProjection: Projection = {
     else if (typeof state === 'object') patch['reason'] = null;
     return patch;
   },
+  row: ({ state, context }) => ({
+    type: context['type'],
+    status: agentStatus(state),
+    capabilities: context['capabilities'] ?? [],
+    labels: context['labels'] ?? {},
+    slots: context['slots'],
+    version: context['version'],
+    generation: context['generation'],
+    reason: context['reason'],
+    registered_at: context['registeredAt'],
+  }),
 };

@@ -22,6 +22,17 @@ export const scheduleProjection: Projection = {
     ...(input && { name: input['name'], tenant: input['tenant'] ?? null, created_at: at, ...settings(input) }),
     ...(event?.type === 'update' && settings(event)),
   }),
+  row: ({ state, context }) => ({
+    name: context['name'],
+    tenant: context['tenant'],
+    type: (context['task'] as JsonObject)['type'],
+    status: stateText(state),
+    cron: context['cron'],
+    interval_ms: context['intervalMs'],
+    timezone: context['timezone'],
+    overlap: context['overlap'],
+    created_at: context['createdAt'],
+  }),
 };
 
 function settings(body: JsonObject): Record<string, unknown> {

@@ -43,6 +43,22 @@ export const taskProjection: Projection = {
     if (event) Object.assign(patch, byEvent[event.type]?.(event, at, status) ?? timedOut(event.type));
     return patch;
   },
+  row: ({ state, context }) => ({
+    type: context['type'],
+    tenant: context['tenant'],
+    status: taskStatus(state),
+    priority: context['priority'],
+    parameters: context['parameters'] ?? {},
+    result: context['result'],
+    error: context['error'],
+    reason: context['reason'],
+    agent: context['agent'],
+    attempt: context['attempt'],
+    progress: context['progress'],
+    created_at: context['createdAt'],
+    started_at: context['startedAt'],
+    finished_at: context['finishedAt'],
+  }),
 };
 
 type Patch = Record<string, unknown>;

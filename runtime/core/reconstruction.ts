@@ -6,7 +6,7 @@ import type { Envelope } from '../protocol/envelope.ts';
 import { stateText } from '../protocol/envelope.ts';
 import { parseAddress, type Address } from '../protocol/ids.ts';
 import { positionStart, type JournalEntry, type JournalRecord, type Position } from '../protocol/journal.ts';
-import { freeze, stateTextOf, type Actor } from './actor.ts';
+import { freeze, stateTextOf, thaw, type Actor } from './actor.ts';
 import type { Registry } from './definition.ts';
 import { step } from './step.ts';
 import { noneTaken, take, type Taken } from './taken.ts';
@@ -14,9 +14,10 @@ import { noneTaken, take, type Taken } from './taken.ts';
 /** What a rebuilt shard starts from. */
 export interface ShardImage {
   shard: number;
-  /** The last journal entry that is in it, its lease epoch, and when it was decided (milliseconds since 1970, or 0). */
+  /** The last journal entry that is in it, its place, and when it was decided (milliseconds since 1970, or 0). */
   position: Position;
   epoch: number;
+  sequence: number;
   at: number;
   snapshots: ReadonlyMap<Address, string>;
   mailboxes: readonly string[];
@@ -38,12 +39,16 @@ export class Reconstruction {
   readonly #outbound: { shard: number; number: number; envelope: Envelope }[] = [];
   readonly #deferred = new Map<string, Envelope>();
   readonly #drift: string[] = [];
-  #last: { position: Position; epoch: number; at: number } = { position: positionStart, epoch: 0, at: 0 };
+  #last: Pick<ShardImage, 'position' | 'epoch' | 'sequence' | 'at'> = {
+    ...{ position: positionStart, epoch: 0, sequence: 0, at: 0 },
+  };
   #records = 0;
 
-  constructor(shard: number, registry: Registry) {
+  /** @param from what the shard was at a checkpoint; entries after it are taken. Default: its beginning */
+  constructor(shard: number, registry: Registry, from?: ShardImage) {
     this.#shard = shard;
     this.#registry = registry;
+    if (from) this.#begin(from);
   }
 
   /** Where the replay did not give what the journal says: nothing of it may be trusted. */
@@ -55,7 +60,7 @@ export class Reconstruction {
     return this.#records;
   }
 
-  take(position: Position, { epoch, at, records, beside = {} }: JournalEntry): void {
+  take(position: Position, { epoch, sequence, at, records, beside = {} }: JournalEntry): void {
     for (const record of records) this.#record(record, at);
     for (const mailbox of beside.opened ?? []) this.#mailboxes.add(mailbox);
     for (const mailbox of beside.closed ?? []) this.#mailboxes.delete(mailbox);
@@ -65,7 +70,7 @@ export class Reconstruction {
       this.#outbound.push(item);
     }
     for (const envelope of beside.deferred ?? []) this.#deferred.set(nameOf(envelope.to, envelope.id), envelope);
-    this.#last = { position, epoch, at };
+    this.#last = { position, epoch, sequence, at };
   }
 
   image(): ShardImage {
@@ -81,6 +86,21 @@ export class Reconstruction {
       outbound: this.#outbound,
       deferred: [...this.#deferred.values()],
     };
+  }
+
+  #begin({ position, epoch, sequence, at, ...from }: ShardImage): void {
+    for (const [address, text] of from.snapshots) {
+      const definition = this.#registry.get(parseAddress(address)?.definition ?? '');
+      const thawed = definition && thaw(definition, address, text);
+      if (thawed?.ok) this.#actors.set(address, thawed.actor);
+      else this.#drift.push(`${address} at the checkpoint: ${thawed?.detail ?? 'no definition of this program'}`);
+    }
+    for (const mailbox of from.mailboxes) this.#mailboxes.add(mailbox);
+    for (const [source, taken] of from.relayed) this.#relayed.set(source, taken);
+    for (const [target, number] of from.sent) this.#sent.set(target, number);
+    this.#outbound.push(...from.outbound);
+    for (const envelope of from.deferred) this.#deferred.set(nameOf(envelope.to, envelope.id), envelope);
+    this.#last = { position, epoch, sequence, at };
   }
 
   #record(record: JournalRecord, at: number): void {

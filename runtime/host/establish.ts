@@ -3,18 +3,15 @@
  * whose Redis is empty is rebuilt; a pair that does not belong together is refused.
  */
 import type { Registry } from '../core/definition.ts';
-import type { JournalArchive, Log, ProjectionStore, SiteIdentity, SiteRegister, SiteStore, System } from '../ports.ts';
+import { limits } from '../../config/limits.ts';
+import type { SiteIdentity, SiteRegister } from '../ports.ts';
 import { comparePositions } from '../protocol/journal.ts';
 import { rebuild } from './rebuild.ts';
+import { reproject, type ReprojectSettings } from './reproject.ts';
 
-export interface EstablishSettings {
-  store: SiteStore;
+export interface EstablishSettings extends ReprojectSettings {
   register: SiteRegister;
-  archive: JournalArchive;
-  projection: ProjectionStore;
   registry: Registry;
-  system: System;
-  log: Log;
   /** Number of shards that this process is set to run with. */
   shards: number;
 }
@@ -29,7 +26,10 @@ export function establish(settings: EstablishSettings): Promise<SiteIdentity> {
       throw new Error(
         `this site was born with ${known.shards} shards and cannot run with ${shards}: set [orchestrator] shards = ${known.shards}`,
       );
-    if (!inRegister) return register.claimSite(known);
+    if (!inRegister) {
+      if (inStore) await bringListsBack(settings);
+      return register.claimSite(known);
+    }
     if (!inStore) await bringBack(settings, inRegister);
     else if (inStore.incarnation !== inRegister.incarnation)
       throw new Error(
@@ -49,6 +49,21 @@ async function bringBack({ store, archive, registry, log }: EstablishSettings, i
         { shard, position, until: new Date(at).toISOString(), records, actors },
         'shard rebuilt; what it decided after that, and what it had not decided, is lost',
       );
+}
+
+/** Owners that died without a word have their leases for a while yet. */
+async function bringListsBack(settings: EstablishSettings): Promise<void> {
+  const { store, system, log, shards } = settings;
+  const deadline = system.monotonicMs() + 2 * limits.leaseTtlMs;
+  while ((await store.held(shards)).length > 0) {
+    if (system.monotonicMs() > deadline) {
+      log.warn({}, 'PostgreSQL is empty and others work; stop all, then: orchestrator rebuild --postgres');
+      return;
+    }
+    await system.sleep(limits.balanceEveryMs);
+  }
+  for (const fields of await reproject(settings, shards))
+    log.warn(fields, 'PostgreSQL was lost: lists written from Redis; the history of before is lost');
 }
 
 /** A Redis that was started on an older copy of its data would decide again what was decided, and differently. */

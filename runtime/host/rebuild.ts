@@ -59,8 +59,7 @@ async function reconstruct(
   const images: ShardImage[] = [];
   const report: RebuildReport = { shards: [], drift: [] };
   for (let shard = 0; shard < shards; shard++) {
-    const reconstruction = new Reconstruction(shard, registry);
-    for await (const { position, entry } of archive.entries(shard, untilMs)) reconstruction.take(position, entry);
+    const reconstruction = await reconstructed(archive, registry, shard, untilMs);
     const image = reconstruction.image();
     images.push(image);
     report.drift.push(...reconstruction.drift);
@@ -68,4 +67,22 @@ async function reconstruct(
     report.shards.push({ shard, position, at, records: reconstruction.records, actors: snapshots.size });
   }
   return { images: reconcile(images), report };
+}
+
+/** One shard as the archive has it. @throws RebuildRefused when the archive begins after that time */
+export async function reconstructed(
+  archive: JournalArchive,
+  registry: Registry,
+  shard: number,
+  untilMs?: number,
+): Promise<Reconstruction> {
+  const checkpoint = await archive.checkpoint(shard, untilMs);
+  if (checkpoint && 'begins' in checkpoint)
+    throw new RebuildRefused(
+      `the archive of shard ${shard} begins at ${new Date(checkpoint.begins).toISOString()}: what was before it is not there`,
+    );
+  const reconstruction = new Reconstruction(shard, registry, checkpoint);
+  for await (const { position, entry } of archive.entries(shard, untilMs, checkpoint))
+    reconstruction.take(position, entry);
+  return reconstruction;
 }

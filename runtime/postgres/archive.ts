@@ -1,8 +1,9 @@
 /** The archive: journal entries as they were written, so that the state in Redis can be rebuilt by replay. */
 import type pg from 'pg';
 import { limits } from '../../config/limits.ts';
-import type { JournalArchive, PositionedEntry } from '../ports.ts';
+import type { JournalArchive, PositionedEntry, ShardImage } from '../ports.ts';
 import type { JournalEntry } from '../protocol/journal.ts';
+import { keepCheckpoint, readCheckpoint } from './checkpoints.ts';
 import type { Pool } from './pool.ts';
 
 interface Row {
@@ -19,8 +20,16 @@ export class PostgresArchive implements JournalArchive {
     this.#pool = pool;
   }
 
-  async *entries(shard: number, untilMs?: number): AsyncGenerator<PositionedEntry> {
-    let after: [string, string] = ['-1', '-1'];
+  checkpoint(shard: number, untilMs?: number): ReturnType<JournalArchive['checkpoint']> {
+    return readCheckpoint(this.#pool, shard, untilMs);
+  }
+
+  keep(checkpoint: ShardImage): Promise<{ entries: number }> {
+    return keepCheckpoint(this.#pool, checkpoint);
+  }
+
+  async *entries(shard: number, untilMs?: number, begin?: ShardImage): AsyncGenerator<PositionedEntry> {
+    let after: [string, string] = begin ? [String(begin.epoch), String(begin.sequence)] : ['-1', '-1'];
     for (;;) {
       const rows: Row[] = await this.#pool.query<Row>(
         `SELECT epoch, sequence, position, entry FROM journal

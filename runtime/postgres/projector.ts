@@ -5,19 +5,20 @@
  */
 import type pg from 'pg';
 import { limits } from '../../config/limits.ts';
-import type { PositionedEntry, ProjectionStore } from '../ports.ts';
+import type { ListStore, PositionedEntry, ProjectionStore, ShardImage } from '../ports.ts';
 import { Unavailable } from '../protocol/errors.ts';
 import { stateText } from '../protocol/envelope.ts';
-import { parseAddress } from '../protocol/ids.ts';
+import { parseAddress, type Address } from '../protocol/ids.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import type { Projection } from '../protocol/projection.ts';
+import { viewOfStored, type ActorView } from '../protocol/snapshot.ts';
 import { archive } from './archive.ts';
 import { storeConflicts } from './conflicts.ts';
 import type { Pool } from './pool.ts';
 import { collapse, insertStatement, updateStatement, type RowPatch, type Statement } from './rows.ts';
 import { inOrder, transitions, type Placed } from './transitions.ts';
 
-export class PostgresProjectionStore implements ProjectionStore {
+export class PostgresProjectionStore implements ProjectionStore, ListStore {
   readonly #pool: Pool;
   readonly #projections: ReadonlyMap<string, Projection>;
 
@@ -67,6 +68,29 @@ export class PostgresProjectionStore implements ProjectionStore {
         last.position,
       ]);
       return { applied: records.length - quarantined, quarantined };
+    });
+  }
+
+  /** Rows of all actors of the image, over those that are there; the projection goes on behind it. */
+  async restore({ shard, position, snapshots }: ShardImage): Promise<void> {
+    const tables = new Map<Projection | undefined, Viewed[]>();
+    for (const [address, text] of snapshots) {
+      const { definition = '', id = '' } = parseAddress(address) ?? {};
+      const projection = this.#projections.get(definition);
+      const rows = tables.get(projection) ?? tables.set(projection, []).get(projection)!;
+      rows.push({ address, view: viewOfStored(id, text) });
+    }
+    await this.#pool.transaction(async (client) => {
+      for (const [projection, rows] of tables)
+        for (let from = 0; from < rows.length; from += limits.projectEntriesMax) {
+          const some = rows.slice(from, from + limits.projectEntriesMax);
+          const { text, values } = projection ? listed(projection, shard, some) : otherViews(shard, some);
+          await client.query(text, values);
+        }
+      await client.query(
+        'INSERT INTO watermarks (shard, position) VALUES ($1, $2) ON CONFLICT (shard) DO UPDATE SET position = EXCLUDED.position, updated_at = now()',
+        [shard, position],
+      );
     });
   }
 
@@ -159,7 +183,39 @@ async function attempt(client: pg.PoolClient, work: () => Promise<string | undef
   return problem;
 }
 
-function otherActors(records: readonly Placed[]): Statement {
+interface Viewed {
+  address: Address;
+  view: ActorView;
+}
+
+function listed(projection: Projection, shard: number, rows: readonly Viewed[]): Statement {
+  return insertStatement(
+    projection,
+    rows.map(({ view }) => ({
+      ...{ id: view.id, shard, revision: view.revision, at: view.since, begins: true },
+      values: projection.row(view),
+    })),
+  );
+}
+
+function otherViews(shard: number, rows: readonly Viewed[]): Statement {
+  return otherActors(
+    rows.map(({ address, view: { state, revision, since } }) => ({
+      shard,
+      at: since,
+      record: { actor: address, state, revision },
+    })),
+  );
+}
+
+/** What a row of an actor without a table of its own is made from. */
+interface Other {
+  shard: number;
+  at: number;
+  record: Pick<Placed['record'], 'actor' | 'state' | 'revision'>;
+}
+
+function otherActors(records: readonly Other[]): Statement {
   return {
     text: `INSERT INTO actors (address, shard, definition, state, updated_at, revision)
       SELECT v.address, v.shard, v.definition, v.state, to_timestamp(v.at / 1000.0), v.revision

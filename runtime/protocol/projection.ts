@@ -1,5 +1,6 @@
 /** How the journal becomes rows. A projection is pure: record in, columns out; what it does not name stays as it is. */
 import type { JournalRecord } from './journal.ts';
+import type { ActorView } from './snapshot.ts';
 
 export type Column = 'text' | 'integer' | 'bigint' | 'double precision' | 'jsonb' | 'timestamptz' | 'counter';
 
@@ -24,4 +25,6 @@ export interface Projection {
    * `WhenStatus`, in a table that has the column `status`.
    */
   patch(record: JournalRecord, at: number): Record<string, unknown>;
+  /** All columns from the actor itself, where its records are lost. */
+  row(actor: ActorView): Record<string, unknown>;
 }

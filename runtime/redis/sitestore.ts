@@ -1,6 +1,8 @@
 /** The other way round: images of shards into Redis, and the identity of the site that they belong to. */
 import { limits } from '../../config/limits.ts';
 import type { Log, PeerGreeting, ShardImage, SiteIdentity, SiteStore, System } from '../ports.ts';
+import type { Envelope } from '../protocol/envelope.ts';
+import type { Address } from '../protocol/ids.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import { agentGroup, runtimeGroup, type Keyspace } from '../protocol/keys.ts';
 import { serversOf, type RedisSettings } from './client.ts';
@@ -84,16 +86,18 @@ export class RedisSiteStore implements SiteStore {
 
   async journalEnds(shards: number): Promise<Position[]> {
     const ends: Position[] = [];
-    for (let shard = 0; shard < shards; shard++) {
-      const { journal } = this.#space.shard(shard);
-      // A trimmed stream still knows the last id that it gave out.
-      const about = (await this.#connection.run((client) =>
-        client.exists(journal).then((is) => (is ? client.xinfo('STREAM', journal) : [])),
-      )) as unknown[];
-      const end = about[about.indexOf('last-generated-id') + 1];
-      ends.push(typeof end === 'string' ? end : positionStart);
-    }
+    for (let shard = 0; shard < shards; shard++) ends.push(await this.#journalEnd(shard));
     return ends;
+  }
+
+  /** A trimmed stream still knows the last id that it gave out. */
+  async #journalEnd(shard: number): Promise<Position> {
+    const { journal } = this.#space.shard(shard);
+    const about = (await this.#connection.run((client) =>
+      client.exists(journal).then((is) => (is ? client.xinfo('STREAM', journal) : [])),
+    )) as unknown[];
+    const end = about[about.indexOf('last-generated-id') + 1];
+    return typeof end === 'string' ? end : positionStart;
   }
 
   async clear(): Promise<void> {
@@ -110,6 +114,57 @@ export class RedisSiteStore implements SiteStore {
           } while (cursor !== '0');
         }
     });
+  }
+
+  async read(shard: number): Promise<ShardImage | undefined> {
+    const keys = this.#space.shard(shard);
+    const position = await this.#journalEnd(shard);
+    const [epoch, sequence] = await this.#connection.run((client) => client.hmget(keys.lease, 'epoch', 'sequence'));
+    if (epoch === null || epoch === undefined) return undefined;
+    const snapshots = new Map<Address, string>();
+    let cursor = '0';
+    do {
+      const [next, some] = await this.#connection.run((client) =>
+        client.hscan(keys.snapshots, cursor, 'COUNT', limits.scanCount),
+      );
+      for (let at = 0; at + 1 < some.length; at += 2) snapshots.set(some[at] as Address, some[at + 1]!);
+      cursor = next;
+    } while (cursor !== '0');
+    const [mailboxes, relayed, sent] = await this.#connection.run((client) =>
+      Promise.all([client.smembers(keys.mailboxes), client.hgetall(keys.relayed), client.hgetall(keys.sent)]),
+    );
+    const numbered = <Value>(members: Record<string, string>, value: (text: string) => Value): Map<number, Value> =>
+      new Map(Object.entries(members).map(([other, text]) => [Number(other), value(text)]));
+    return {
+      ...{ shard, position, epoch: Number(epoch), sequence: Number(sequence ?? 0), at: Number(position.split('-')[0]) },
+      ...{ snapshots, mailboxes },
+      relayed: numbered(relayed, (text) => text),
+      sent: numbered(sent, Number),
+      outbound: (await this.#entries(keys.outbound)).map(({ shard: target, number, envelope }) => ({
+        ...{ shard: Number(target), number: Number(number) },
+        envelope: JSON.parse(envelope ?? '') as Envelope,
+      })),
+      deferred: (await this.#entries(keys.commands)).flatMap(({ derived }) =>
+        derived === undefined ? [] : (JSON.parse(derived) as Envelope[]),
+      ),
+    };
+  }
+
+  /** All entries of a stream, as their fields. */
+  async #entries(stream: string): Promise<Partial<Record<string, string>>[]> {
+    const found: Partial<Record<string, string>>[] = [];
+    let from = '-';
+    for (;;) {
+      const page = await this.#connection.run((client) => client.xrange(stream, from, '+', 'COUNT', limits.scanCount));
+      for (const [, fields] of page) {
+        const members: Partial<Record<string, string>> = {};
+        for (let at = 0; at + 1 < fields.length; at += 2) members[fields[at]!] = fields[at + 1]!;
+        found.push(members);
+      }
+      const last = page.at(-1);
+      if (!last) return found;
+      from = `(${last[0]}`;
+    }
   }
 
   /**

@@ -2,9 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Projector } from '../../runtime/host/projector.ts';
+import { projectUpTo } from '../../runtime/host/reproject.ts';
 import { rebuild, type RebuildReport } from '../../runtime/host/rebuild.ts';
-import { comparePositions } from '../../runtime/protocol/journal.ts';
 import { checkBackup, readBackup, writeBackup, type Manifest } from '../../runtime/postgres/backup.ts';
 import { migrate } from '../../runtime/postgres/migrate.ts';
 import { cutHistory } from '../../runtime/postgres/retreat.ts';
@@ -60,13 +59,10 @@ export async function restoreCommand(argv: readonly string[]): Promise<number> {
 
 /** Everything that was decided when this begins is in the backup: what is not projected yet is projected first. */
 export async function backup(stores: Stores, folder: string): Promise<Manifest> {
-  const { pool, store, journals, projection, system, log } = stores;
+  const { pool, store, system } = stores;
   const identity = await archivedSite(stores);
-  for (const [shard, end] of (await store.journalEnds(identity.shards)).entries()) {
-    const projector = new Projector({ shard, journals, store: projection, system, log });
-    // A running orchestrator projects too; whoever comes second writes nothing.
-    while (comparePositions(await projection.watermark(shard), end) < 0) await projector.runOnce();
-  }
+  for (const [shard, end] of (await store.journalEnds(identity.shards)).entries())
+    await projectUpTo(stores, shard, end);
   const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string };
   return writeBackup(pool, folder, { version, at: new Date(system.now()).toISOString() });
 }

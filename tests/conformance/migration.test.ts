@@ -9,6 +9,7 @@ const tables = [
   'actors',
   'agents',
   'audit',
+  'checkpoints',
   'conflicts',
   'journal',
   'migrations',

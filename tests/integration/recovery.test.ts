@@ -14,12 +14,14 @@ import { createSystem } from '../../runtime/host/system.ts';
 import { PostgresArchive } from '../../runtime/postgres/archive.ts';
 import { checkBackup } from '../../runtime/postgres/backup.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
+import { cutHistory } from '../../runtime/postgres/retreat.ts';
 import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
 import { PostgresSiteRegister } from '../../runtime/postgres/site.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisSiteStore } from '../../runtime/redis/sitestore.ts';
 import { backup, restore } from '../../scripts/commands/backup.ts';
+import { prune, rebuildPostgres } from '../../scripts/commands/rebuild.ts';
 import type { Stores } from '../../scripts/commands/stores.ts';
 import { freshFolder } from '../support/folders.ts';
 import { siteConfig, startProgram, type ProgramSite } from '../support/program-site.ts';
@@ -240,40 +242,126 @@ describe('a start', () => {
   });
 });
 
-test('an empty PostgreSQL: work goes on, history begins anew, and Redis is not rebuilt from what it lacks', async () => {
+const stores = (to: Config): { opened: Stores; close: () => Promise<void> } => {
+  const own = new Pool({ url: to.postgres.url!, log });
+  const journals = new RedisJournalReader({ redis: { url: server.url, name: 'recovery' }, space, system, log });
+  const opened = {
+    ...{ system, log, registry, pool: own, store, journals },
+    register: new PostgresSiteRegister(own, system),
+    archive: new PostgresArchive(own),
+    projection: new PostgresProjectionStore(own, [taskProjection, agentProjection, scheduleProjection]),
+  };
+  return {
+    opened,
+    close: async () => {
+      journals.close();
+      await own.close();
+    },
+  };
+};
+
+/** What lists say; when a row was written last is not in a snapshot. */
+const lists = async (from: Pool): Promise<Record<string, unknown[]>> => {
+  const rows: Record<string, unknown[]> = {};
+  for (const table of ['tasks', 'agents', 'actors', 'schedules'])
+    rows[table] = (await from.query<Record<string, unknown>>(`SELECT * FROM ${table} ORDER BY 1`)).map(
+      ({ updated_at: _, ...row }) => row,
+    );
+  return rows;
+};
+
+describe('the loss of PostgreSQL', () => {
+  test('at a start: lists come from Redis, work goes on, and Redis can be brought back from there', async () => {
+    site = await startProgram(config);
+    const { agent, task, token } = await work();
+    await site.call('/schedules', { name: 'hourly', cron: '0 * * * *', task: { type: 'nobody' } });
+    await projected();
+    await site.stop();
+    site = undefined;
+    await projected();
+    const lost = await lists(pool);
+    expect(lost['tasks']!.length).toBeGreaterThan(9);
+    // Long ago: what was projected has left the journals.
+    for (let shard = 0; shard < shards; shard++) await redis.xtrim(space.shard(shard).journal, 'MAXLEN', 0);
+    const fresh = siteConfig(server.url, await createDatabase('empty'), shards);
+    const own = new Pool({ url: fresh.postgres.url!, log });
+    site = await startProgram(fresh);
+    expect(site.log.lines.filter(({ message }) => message.startsWith('PostgreSQL was lost'))).toHaveLength(shards);
+    expect(await lists(own)).toEqual(lost);
+    expect(await own.query('SELECT 1 FROM transitions WHERE actor = $1', [`task/${task}`])).toEqual([]);
+
+    await report(agent, { kind: 'completed', task, token, result: '1' });
+    await settled(task, 'succeeded');
+    const next = String((await site.call('/tasks', { type: 'afterwards' }))['id']);
+    await site.stop();
+    site = undefined;
+    const before = await contents();
+    const identity = (await new PostgresSiteRegister(own, system).site())!;
+    expect(identity).toEqual(await new PostgresSiteRegister(pool, system).site());
+    await until('PostgreSQL has the rest', async () => {
+      const rows = await own.query<{ id: string }>('SELECT id FROM tasks WHERE id = $1', [next]);
+      return rows.length === 1;
+    });
+    await redis.flushall();
+    const archive = new PostgresArchive(own);
+    await expect(rebuild({ store, archive, registry, identity, untilMs: Date.parse('2020-01-01') })).rejects.toThrow(
+      /the archive of shard \d begins at/,
+    );
+    expect((await rebuild({ store, archive, registry, identity })).drift).toEqual([]);
+    expect(await contents()).toEqual(before);
+    await own.close();
+  });
+
+  test('by hand, not while somebody works, and not over what is there', async () => {
+    site = await startProgram(config);
+    await work();
+    const { opened, close } = stores(config);
+    await expect(rebuildPostgres(opened, true)).rejects.toThrow('stop the orchestrator first');
+    await site.stop();
+    site = undefined;
+    await expect(rebuildPostgres(opened, false)).rejects.toThrow('PostgreSQL holds the site');
+    const before = await lists(pool);
+    await pool.query('TRUNCATE tasks, agents, actors');
+    expect(await rebuildPostgres(opened, true)).toMatch(/shard 0: \d+ actors, up to [\s\S]*\nlost: /);
+    expect(await lists(pool)).toEqual(before);
+    await close();
+  });
+});
+
+test('a pruned archive gives the same Redis, and goes back as far as it says', async () => {
   site = await startProgram(config);
   const { agent, task, token } = await work();
   await projected();
-  await site.stop();
-  // Long ago: what was projected has left the journals.
-  for (let shard = 0; shard < shards; shard++) await redis.xtrim(space.shard(shard).journal, 'MAXLEN', 0);
-  const fresh = siteConfig(server.url, await createDatabase('empty'), shards);
-  site = await startProgram(fresh);
-  expect((await site.call(`/tasks/${task}`))['status']).toBe('running');
-  await finish(agent, task, token);
-  const next = String((await site.call('/tasks', { type: 'afterwards' }))['id']);
-  const own = new Pool({ url: fresh.postgres.url!, log });
-  const ids = async () => (await own.query<{ id: string }>('SELECT id FROM tasks')).map(({ id }) => id);
-  await until('the new task is in the lists', async () => (await ids()).includes(next));
-  expect(await ids()).toEqual([next]);
-  await until('the end of the old one is in the history', async () => {
-    const rows = await own.query('SELECT 1 FROM transitions WHERE actor = $1', [`task/${task}`]);
-    return rows.length > 0;
-  });
+  const middle = Date.now();
+  await system.sleep(20);
+  await report(agent, { kind: 'completed', task, token, result: '1' });
+  await settled(task, 'succeeded');
+  const { opened, close } = stores(config);
+  await projected();
+  const count = async () => (await pool.query('SELECT 1 FROM journal')).length;
+  const [entries, rows] = [await count(), await lists(pool)];
+  // Beside the running orchestrator.
+  expect(await prune(opened, shards, Date.parse('2020-01-01'))).toBe('nothing is older\n');
+  expect(await prune(opened, shards, middle)).toMatch(/shard \d: \d+ entries removed, \d+ actors kept/);
+  expect(await count()).toBeLessThan(entries);
+  expect(await count()).toBeGreaterThan(0);
   await site.stop();
   site = undefined;
+  await projected();
   const before = await contents();
-  const identity = (await new PostgresSiteRegister(own, system).site())!;
-  expect(identity).toEqual(await new PostgresSiteRegister(pool, system).site());
-  const archive = new PostgresArchive(own);
-  await redis.rename(space.shard(0).snapshots, 'kept:0');
-  await redis.rename(space.shard(1).snapshots, 'kept:1');
-  for (let shard = 0; shard < shards; shard++) await redis.hdel(space.shard(shard).lease, 'epoch');
-  await expect(rebuild({ store, archive, registry, identity })).rejects.toThrow('the replay differs from the journal');
-  await redis.rename('kept:0', space.shard(0).snapshots);
-  await redis.rename('kept:1', space.shard(1).snapshots);
+  await redis.flushall();
+  const identity = (await opened.register.site())!;
+  expect((await rebuild({ ...opened, identity })).drift).toEqual([]);
   expect(await contents()).toEqual(before);
-  await own.close();
+  // Back to the checkpoint: what was listed before is still listed, and the task runs again.
+  const history = async () => (await pool.query('SELECT 1 FROM transitions')).length;
+  const whole = await history();
+  await cutHistory({ ...opened, shards, untilMs: middle });
+  expect(await history()).toBeLessThan(whole);
+  expect(await history()).toBeGreaterThan(0);
+  const [former, now] = [rows['tasks'] as { id: string; status: string }[], (await lists(pool))['tasks']];
+  expect(now).toEqual(former.map((row) => (row.id === task ? expect.objectContaining({ status: 'running' }) : row)));
+  await close();
 });
 
 test('a rebuild touches nothing that is there, or held', async () => {
@@ -291,24 +379,6 @@ test('a rebuild touches nothing that is there, or held', async () => {
 });
 
 describe('a backup', () => {
-  const stores = (to: Config): { opened: Stores; close: () => Promise<void> } => {
-    const own = new Pool({ url: to.postgres.url!, log });
-    const journals = new RedisJournalReader({ redis: { url: server.url, name: 'recovery' }, space, system, log });
-    const opened = {
-      ...{ system, log, registry, pool: own, store, journals },
-      register: new PostgresSiteRegister(own, system),
-      archive: new PostgresArchive(own),
-      projection: new PostgresProjectionStore(own, [taskProjection, agentProjection, scheduleProjection]),
-    };
-    return {
-      opened,
-      close: async () => {
-        journals.close();
-        await own.close();
-      },
-    };
-  };
-
   const tables = async (from: Pool): Promise<Record<string, unknown[]>> => {
     const rows: Record<string, unknown[]> = {};
     for (const table of ['tasks', 'agents', 'actors', 'transitions', 'journal', 'site'])
