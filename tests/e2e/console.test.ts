@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Scope } from '../../api/token.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { hostileText, startScenery, type Scenery } from '../support/scenery.ts';
+import { tear } from '../support/torn.ts';
 
 const contrastScript = readFileSync(new URL('../support/contrast.mjs', import.meta.url), 'utf8');
 const deadline = { timeout: 20_000 };
@@ -226,6 +227,18 @@ describe('agents and machines', { timeout: 60_000 }, () => {
     await page.waitForSelector('[data-task]');
   });
 
+  test('a conflict shows both branches on one statechart, and what became of each input', async () => {
+    await tear(scenery.api.site);
+    await scenery.api.projected();
+    await signIn('/sites', 'read');
+    await page.click('[data-conflict] a');
+    await page.waitForSelector('svg.chart [data-state="task.open.queued"].fork');
+    await page.waitForSelector('svg.chart [data-state="task.cancelled"].given-up.kept');
+    await page.waitForSelector('[data-branch=kept] td >> text=cancelled');
+    await page.waitForSelector('[data-branch=given-up] td >> text=cancel');
+    await page.waitForSelector('[data-input=applied]');
+  });
+
   test('keys lead from page to page', async () => {
     await signIn('/', 'read');
     await page.keyboard.press('g');
@@ -257,6 +270,7 @@ describe.each([
       '/machines/agent',
       '/set-aside',
       '/streams',
+      '/sites',
       `/actors/task/${scenery.tasks.parked}`,
     ]) {
       await page.goto(`/visualiser${path}`);

@@ -94,6 +94,30 @@ export class StateChart {
     return fits.sort((left, right) => moves(right) - moves(left) || depth(right) - depth(left))[0];
   }
 
+  /**
+   * Two histories that part: the states and ways of each, over one another.
+   * @param fork what was lit where they part
+   * @param branches `{won, entries: [{event, to}]}`, in order
+   */
+  branches(fork, branches) {
+    for (const node of this.#states.values()) node.classList.remove('kept', 'given-up', 'fork');
+    const atomic = (ids) => ids.map((id) => this.#states.get(id)).filter((node) => node?.matches('.atomic, .final'));
+    for (const node of atomic(fork)) node.classList.add('fork');
+    for (const { won, entries } of branches) {
+      const name = won ? 'kept' : 'given-up';
+      let before = fork;
+      for (const { event, to } of entries) {
+        const lit = this.litBy(to) ?? [];
+        for (const node of atomic(lit)) node.classList.add(name);
+        const edge = this.edgeFor(before, event, lit);
+        const line = edge && this.#lines.get(edge.id);
+        line?.classList.add(name);
+        line?.closest('.way')?.classList.add(name);
+        before = lit;
+      }
+    }
+  }
+
   /** A label with its number is wider than the server reckoned. */
   #widen() {
     for (const way of this.#svg.querySelectorAll('.way')) {

@@ -66,6 +66,8 @@ const colours = {
   refused: 'bad',
   faulted: 'bad',
   duplicate: 'warn',
+  superseded: 'warn',
+  kept: 'good',
 };
 
 /** Colour of a status, or of the innermost part of a state. */

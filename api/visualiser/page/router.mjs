@@ -2,11 +2,13 @@
 import { ActorView } from './views/actor.mjs';
 import { ActorsView } from './views/actors.mjs';
 import { AgentsView } from './views/agents.mjs';
+import { ConflictView } from './views/conflict.mjs';
 import { MachineView, MachinesView } from './views/machines.mjs';
 import { OverviewView } from './views/overview.mjs';
 import { QueuesView } from './views/queues.mjs';
 import { SchedulesView } from './views/schedules.mjs';
 import { SetAsideView } from './views/setaside.mjs';
+import { SitesView } from './views/sites.mjs';
 import { StreamsView } from './views/streams.mjs';
 import { TasksView } from './views/tasks.mjs';
 
@@ -22,6 +24,8 @@ const routes = [
   { path: 'machines/:definition', View: MachineView },
   { path: 'set-aside', View: SetAsideView, name: 'Set aside', key: 's' },
   { path: 'streams', View: StreamsView, name: 'Streams', key: 'r' },
+  { path: 'sites', View: SitesView, name: 'Sites', key: 'i' },
+  { path: 'conflicts/:id', View: ConflictView },
   { path: 'actors/:definition', View: ActorsView },
   { path: 'actors/:definition/:id', View: ActorView },
 ];
@@ -46,6 +50,7 @@ export function routeOf(pathname) {
 
 function placeOf(pattern, { definition }) {
   const [first] = pattern.split('/');
+  if (first === 'conflicts') return 'sites';
   if (first !== 'actors') return first;
   return { task: 'tasks', agent: 'agents', schedule: 'schedules' }[definition] ?? 'machines';
 }

@@ -1,0 +1,23 @@
+/** A task of which a site that lost wrote another history than the one that goes on: it had cancelled it. */
+import type { Address } from '../../runtime/protocol/ids.ts';
+import { Branch, lossesOfBranch } from './branch.ts';
+import { commandEntry } from './decisions.ts';
+import type { Site } from './site.ts';
+
+export const tornTask: Address = 'task/t-0-torn';
+const lostEpoch = 12;
+
+/** Makes the task at the site, and hands the other history over to it; resolves when the cancel was decided once more. */
+export async function tear(site: Site): Promise<void> {
+  const submit = { id: 'submit-torn', to: tornTask, input: { type: 'nobody' } };
+  await site.send(submit);
+  await site.until(tornTask, ({ revision }) => revision > 0);
+  const past = new Branch(lostEpoch);
+  past.run([commandEntry(submit)]);
+  const old = new Branch(lostEpoch, past.links);
+  old.run([commandEntry({ id: 'cancel-torn', to: tornTask, event: { type: 'cancel', reason: 'an operator asked' } })]);
+  const [lost] = lossesOfBranch(old, past.links.at(-1)!);
+  const { commands } = site.space.shard(0);
+  await site.redis.xadd(commands, '*', 'lost', JSON.stringify(lost), 'source', -2, 'number', 1);
+  await site.until(tornTask, ({ state }) => state === 'cancelled');
+}
