@@ -25,6 +25,8 @@ export class Gate {
   readonly queue = new ReadyQueue();
   readonly members = new Map<Address, Member>();
   held = 0;
+  /** Members whose strategy may cancel others; mostly none, and then there is no surplus to look for. */
+  #strict = 0;
   /** The one that stands in the queue for agents. */
   next: ReadyTask | undefined;
 
@@ -41,11 +43,13 @@ export class Gate {
   observe(address: Address, status: TaskStatus | undefined, context: TaskContext | undefined): void {
     const known = this.members.get(address);
     if (known && holding.has(known.status)) this.held--;
+    if (known && known.strategy !== 'queue') this.#strict--;
     this.members.delete(address);
     const concurrency = context?.demand?.concurrency;
     if (!context || !concurrency || status === undefined || !open.has(status)) return;
     if (holding.has(status)) this.held++;
     const { limit, strategy } = concurrency;
+    if (strategy !== 'queue') this.#strict++;
     this.members.set(address, {
       ...{ address, status, limit, strategy },
       openedAt: context.openedAt ?? context.createdAt,
@@ -60,6 +64,7 @@ export class Gate {
 
   /** Tasks that have to go because of what the newest task says: it comes instead of the oldest, or not at all. */
   surplus(): Member[] {
+    if (this.#strict === 0) return [];
     const members = [...this.members.values()]
       .filter(({ status }) => status !== 'cancelling')
       .sort((left, right) => left.openedAt - right.openedAt || (left.address < right.address ? -1 : 1));
