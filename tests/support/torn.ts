@@ -5,7 +5,8 @@ import { commandEntry } from './decisions.ts';
 import type { Site } from './site.ts';
 
 export const tornTask: Address = 'task/t-0-torn';
-const lostEpoch = 12;
+/** Of the secondary, and lower than the first one of a primary: it lost. */
+const lostEpoch = 2;
 
 /** Makes the task at the site, and hands the other history over to it; resolves when the cancel was decided once more. */
 export async function tear(site: Site): Promise<void> {
@@ -13,9 +14,10 @@ export async function tear(site: Site): Promise<void> {
   await site.send(submit);
   await site.until(tornTask, ({ revision }) => revision > 0);
   const past = new Branch(lostEpoch);
-  past.run([commandEntry(submit)]);
+  past.run([commandEntry(submit)], Date.now());
   const old = new Branch(lostEpoch, past.links);
-  old.run([commandEntry({ id: 'cancel-torn', to: tornTask, event: { type: 'cancel', reason: 'an operator asked' } })]);
+  const event = { type: 'cancel', reason: 'an operator asked' };
+  old.run([commandEntry({ id: 'cancel-torn', to: tornTask, event })], Date.now());
   const [lost] = lossesOfBranch(old, past.links.at(-1)!);
   const { commands } = site.space.shard(0);
   await site.redis.xadd(commands, '*', 'lost', JSON.stringify(lost), 'source', -2, 'number', 1);

@@ -3,15 +3,26 @@ import { html, nothing } from './lib.mjs';
 
 const shownMax = 40_000;
 
+/** A page is drawn again every second, and megabytes take a while to write out: each value is written once. */
+const texts = new WeakMap();
+
+function textOf(value) {
+  const known = isBranch(value) ? texts.get(value) : undefined;
+  if (known) return known;
+  const text = JSON.stringify(value, undefined, 2);
+  const written = { shown: text.slice(0, shownMax), length: text.length };
+  if (isBranch(value)) texts.set(value, written);
+  return written;
+}
+
 export function jsonBlock(value, app) {
   if (value === undefined) return html`<p class="soft">nothing</p>`;
-  const text = JSON.stringify(value, undefined, 2);
-  const cut = text.length > shownMax;
-  return html`<pre class="json" tabindex="0">${cut ? text.slice(0, shownMax) : text}</pre>
+  const { shown, length } = textOf(value);
+  return html`<pre class="json" tabindex="0">${shown}</pre>
     ${
-      cut
+      length > shownMax
         ? html`<p class="small soft">
-            The first ${shownMax.toLocaleString('en')} of ${text.length.toLocaleString('en')} characters.
+            The first ${shownMax.toLocaleString('en')} of ${length.toLocaleString('en')} characters.
             <button class="quiet" @click=${() => app.download('value.json', value)}>Download all</button>
           </p>`
         : nothing

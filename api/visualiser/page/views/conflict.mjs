@@ -44,8 +44,8 @@ export class ConflictView {
         </div>
       </div>
       <p class="notice">
-        Both sites went on after revision ${fork.revision}. The history of ${winner.site} goes on, because its epoch
-        ${winner.epoch} is the higher one; what ${loser.site} was told was decided once more.
+        Both sites went on after revision ${fork.revision}. The history of ${winner.site} goes on, with epoch
+        ${winner.epoch}; what ${loser.site} was told under epoch ${loser.epoch} was decided once more.
       </p>
       <div class="actor">
         <div>
@@ -55,7 +55,7 @@ export class ConflictView {
             <p class="legend">
               <span class="branch kept">goes on (${winner.site})</span>
               <span class="branch given-up">gave way (${loser.site})</span>
-              <span class="branch fork">fork</span>
+              <span class="branch both">both</span> <span class="branch fork">fork</span>
             </p>
           </section>
           <section class="card">
