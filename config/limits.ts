@@ -123,7 +123,7 @@ export const limits = {
   /** Differences that one comparison of both sites lists. */
   driftReportMax: 100,
   /** Actors of each shard and of either site that a check compares, unless all are asked for. */
-  checkActorsPerShard: 1_000,
+  checkActorsPerShardMax: 1_000,
   /** How long a check waits for a standby to come up with what the active site had. */
   checkEvenMs: 10_000,
   /** How often a mirror removes what it keeps for others and they have. */

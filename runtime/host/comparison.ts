@@ -65,7 +65,7 @@ async function compareShard(
         ({ cursor, done } = page);
         await look(page.snapshots.map(([address]) => address));
       }
-  else for (const site of [peer, mirrors]) await look(await site.sample(shard, limits.checkActorsPerShard));
+  else for (const site of [peer, mirrors]) await look(await site.sample(shard, limits.checkActorsPerShardMax));
   if (suspects.size > 0) await lookAgain(settings, shard, [...suspects], found);
 }
 
