@@ -23,7 +23,7 @@ export interface PostgresSettings {
  */
 const transient = /^(08|53|57|40|58|55P03|25P03|25006)/;
 const unreachable =
-  /^(ECONN(REFUSED|RESET|ABORTED)|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN|EPIPE)$/;
+  /^(ENOENT|ECONN(REFUSED|RESET|ABORTED)|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN|EPIPE)$/;
 /** A certificate that does not hold today may be renewed tomorrow. */
 const untrusted = /^(CERT_|ERR_(TLS|SSL)_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH)/;
 /** The driver's own words for a connection that is gone; it gives them no code. */

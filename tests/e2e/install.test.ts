@@ -2,22 +2,16 @@
  * The installed service on a machine with systemd: installed by the script, killed, stopped and upgraded under load, taken
  * back when a release is bad, removed. One machine for all tests, in this order.
  */
-import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { ChildProcess } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freshFolder } from '../support/folders.ts';
+import { installedApi as api, installedCerts as certs, machineLoad } from '../support/machineload.ts';
 import { SystemdMachine, whyNoMachine } from '../support/systemd-machine.ts';
 
 const missing = whyNoMachine();
 if (missing !== undefined) console.warn(`SKIPPED, the installation is not tested here: ${missing}`);
 
-const api = 'https://localhost:8000';
 const service = 'supreme-ai-orchestrator.service';
 const script = '/srv/source/scripts/install_orchestrator.sh';
-const certs = '/opt/sutazaiapp/config/certs';
 
 let machine: SystemdMachine;
 let folder: string;
@@ -27,32 +21,6 @@ const install = (...options: string[]): Promise<{ code: number; words: string; o
 const show = (property: string): Promise<string> => machine.done('systemctl', 'show', '-P', property, service);
 const readiness = async (): Promise<string> =>
   (await machine.run('curl', '-s', '--cacert', `${certs}/ca.crt`, `${api}/readyz`)).out;
-
-interface Load {
-  /** Ends the load and waits until every accepted task is settled. */
-  end(): Promise<{ accepted: number; distinct: number; refused: number[]; repeats: number; open: string[][] }>;
-}
-
-async function load(): Promise<Load> {
-  const ca = join(folder, 'ca.crt');
-  writeFileSync(ca, await machine.done('cat', `${certs}/ca.crt`));
-  const token = await machine.done('orchestrator', 'token', '--scope', 'admin');
-  const client: ChildProcess = machine.client('tests/support/serviceload.js', {
-    API: api,
-    TOKEN: token,
-    NODE_EXTRA_CA_CERTS: ca,
-  });
-  const lines = createInterface({ input: client.stdout! })[Symbol.asyncIterator]();
-  expect((await lines.next()).value).toBe('running');
-  return {
-    end: async () => {
-      client.stdin!.end();
-      const { value } = await lines.next();
-      if (client.exitCode === null) await once(client, 'exit');
-      return JSON.parse(String(value)) as Awaited<ReturnType<Load['end']>>;
-    },
-  };
-}
 
 // Booting systemd takes root, name spaces and Debian's PostgreSQL; the reason is printed above.
 describe.skipIf(missing !== undefined)('the installed service', { timeout: 240_000 }, () => {
@@ -157,7 +125,7 @@ describe.skipIf(missing !== undefined)('the installed service', { timeout: 240_0
   });
 
   test('what hangs is started again by the watchdog, and work goes on: nothing lost', async () => {
-    const running = await load();
+    const running = await machineLoad(machine, folder);
     await machine.shell(`mkdir -p /etc/systemd/system/${service}.d
       printf '[Service]\\nWatchdogSec=4\\n' > /etc/systemd/system/${service}.d/test.conf; systemctl daemon-reload; systemctl restart ${service}`);
     const pid = await show('MainPID');
@@ -174,7 +142,7 @@ describe.skipIf(missing !== undefined)('the installed service', { timeout: 240_0
   });
 
   test('stopped and upgraded under load, it ends in order and nothing is lost', async () => {
-    const running = await load();
+    const running = await machineLoad(machine, folder);
     const manage = '/opt/sutazaiapp/scripts/manage_orchestrator.sh';
     await machine.done(manage, 'stop');
     expect([await show('Result'), await show('ExecMainStatus')]).toEqual(['success', '0']);
@@ -206,7 +174,7 @@ describe.skipIf(missing !== undefined)('the installed service', { timeout: 240_0
 
   test('one service per role share the work', async () => {
     expect(await install('--split')).toMatchObject({ code: 0 });
-    const running = await load();
+    const running = await machineLoad(machine, folder);
     const { accepted, open } = await running.end();
     expect([accepted > 0, open]).toEqual([true, []]);
     expect(

@@ -45,6 +45,11 @@ describe('a connection', () => {
     expect(await backend(pool)).not.toBe(pid);
   });
 
+  test('to a socket that is not there is unavailable: the server has stopped', async () => {
+    const pool = open({ url: 'postgres://u@localhost/d?host=/run/no-such-folder' });
+    await expect(pool.query('SELECT 1')).rejects.toBeInstanceOf(Unavailable);
+  });
+
   test('that ends in the middle of a statement is unavailable, and replaced', async () => {
     const [pool, other] = [open({ connectionsMax: 1 }), open()];
     const pid = await backend(pool);
