@@ -164,7 +164,7 @@ export function transitionResource(record: JournalRecord, atMs: number): object 
     revision: record.revision,
     event: record.event?.type ?? 'create',
     outcome: record.outcome ?? 'applied',
-    state: record.state,
+    state: stateText(record.state),
     status: statusOfRecord(record),
     reason: record.reason,
     by: record.by,

@@ -43,10 +43,10 @@ test('the stream of a task begins with the task and ends when it is settled', as
   const worked = await submit('streamed');
   const second = await open(`/api/v1/tasks/${worked}/events`);
   await completeNext(api, agent, 1);
-  const statuses = (await second.rest())
-    .filter(({ event }) => event === 'transition')
-    .map(({ data }) => data['status']);
-  expect(statuses.slice(-2)).toEqual(['running', 'succeeded']);
+  const transitions = (await second.rest()).filter(({ event }) => event === 'transition').map(({ data }) => data);
+  const [statuses, states] = ['status', 'state'].map((name) => transitions.map((data) => data[name]));
+  expect(statuses!.slice(-2)).toEqual(['running', 'succeeded']);
+  expect(states!.slice(-2)).toEqual(['open.held.running', 'succeeded']);
 });
 
 test('the stream of a settled task is its snapshot and its end', async () => {
