@@ -19,6 +19,8 @@ import { setAsideRoutes, statusRoute } from './operations.ts';
 import { Problem, problemHandler } from './problem.ts';
 import { taskRoutes } from './tasks.ts';
 import { byTicket, ticketRoute, Tickets } from './tickets.ts';
+import { siteRoutes } from './sites/handlers.ts';
+import { answerAsStandby } from './sites/standby.ts';
 import { scheduleRoutes } from './schedules/handlers.ts';
 import { tracing } from './trace.ts';
 import { activityRoutes } from './visualiser/activity.ts';
@@ -88,6 +90,7 @@ export function createApp(context: ApiContext): Express {
   app.use('/api/v1', tracing(context.system));
   app.use(audited(context, auditedAction));
   app.use(keepTenants((request) => operationOf(request)?.operation?.tenants === true));
+  app.use(answerAsStandby(context));
   app.get('/metrics', allow('read'), async (_request, response) => {
     response.type(context.metrics.contentType).send(await context.metrics.render());
   });
@@ -105,6 +108,7 @@ export function createApp(context: ApiContext): Express {
   app.use('/api/v1/queues', queueRoutes(context));
   app.use('/api/v1/limits', limitRoutes(context));
   app.use('/api/v1/schedules', scheduleRoutes(context));
+  app.use('/api/v1/sites', siteRoutes(context));
   app.use('/api/v1/set-aside', setAsideRoutes(context));
   app.use('/api/v1/machines', machineRoutes(context, drawings));
   app.use('/api/v1/actors', actorRoutes(context));

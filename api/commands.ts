@@ -19,6 +19,8 @@ export interface CommandsSettings {
   system: System;
   log: Log;
   shards: number;
+  /** Whether the shard may be told anything at this site; default: yes. */
+  open?: (shard: number) => boolean;
 }
 
 export class Commands implements Service {
@@ -54,10 +56,12 @@ export class Commands implements Service {
     commands: readonly Command[],
     waitMs: number = limits.replyWaitMs,
   ): Promise<Outcome[] | undefined> {
+    this.#refuseClosed(shard);
     return this.#ask(waitMs, (reply) => this.#settings.gateway.publish(shard, commands, reply));
   }
 
   async redrive(shard: number, ids: readonly Position[]): Promise<Outcome[] | undefined> {
+    this.#refuseClosed(shard);
     return this.#ask(limits.replyWaitMs, (reply) => this.#settings.gateway.redrive(shard, ids, reply));
   }
 
@@ -68,6 +72,11 @@ export class Commands implements Service {
     );
     const [outcome] = outcomes ?? [];
     return outcome?.outcome === 'answered' ? outcome.answer : undefined;
+  }
+
+  /** What a site that is not active writes down would be decided whenever it becomes active. */
+  #refuseClosed(shard: number): void {
+    if (this.#settings.open?.(shard) === false) throw new Unavailable('peer', 'this site is not the active one');
   }
 
   async #ask(

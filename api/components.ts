@@ -13,6 +13,7 @@ import { problemCodes } from './problem.ts';
 import { redriveSchema } from './tasks.ts';
 import { reasonCodes } from './waiting.ts';
 import { scheduleComponent } from './schedules/components.ts';
+import { siteListComponent } from './sites/components.ts';
 import { whatIfSchema } from './visualiser/actors.ts';
 import { actorComponents } from './visualiser/components.ts';
 
@@ -189,7 +190,11 @@ const status = object({
       oldest_queued_ms: { type: 'number' },
     }),
   },
-  sync: object({ state: string, detail: string }),
+  sync: object({ state: string, detail: string, lag_entries: integer, lag_ms: integer }, [
+    'detail',
+    'lag_entries',
+    'lag_ms',
+  ]),
   projection: object({ lag_seconds: { type: 'number' } }),
 });
 
@@ -372,6 +377,7 @@ export function components(): Record<string, Schema> {
     QueueState: object({ type: string, paused: { type: 'boolean' } }),
     LimitUpdate: fromZod(limitSchema),
     Limit: limit,
+    SiteList: siteListComponent,
     LimitList: object({ items: { type: 'array', items: ref('Limit') } }),
     Problem: {
       ...object(

@@ -12,6 +12,9 @@ import type {
   StreamStatus,
 } from '../runtime/ports.ts';
 import type { AuditReader, ConflictReader, ReadModel } from '../runtime/readmodel.ts';
+import type { SiteRole } from '../actors/site/status.ts';
+import type { LinkState } from '../actors/sync/events.ts';
+import type { JsonObject } from '../runtime/protocol/json.ts';
 import type { AuthSettings } from './auth.ts';
 import type { BulkWorker } from './bulkworker.ts';
 import type { Commands } from './commands.ts';
@@ -36,6 +39,26 @@ export interface SiteSettings {
   keyPrefix: string;
 }
 
+/** How this site of a pair stands, and how the other one does. */
+export interface PairContext {
+  readonly role: SiteRole;
+  readonly epoch: number;
+  readonly link: LinkState;
+  /** Of a standby. */
+  readonly lag: { entries: number; ms: number } | undefined;
+  /** Context of an actor of this site; undefined before it exists. @throws Unavailable */
+  snapshot(actor: 'site' | 'sync'): Promise<JsonObject | undefined>;
+  /** What the other site says of itself; undefined where it does not answer. */
+  other(): Promise<{ role: string | undefined; epoch: number } | undefined>;
+}
+
+export interface PairAnswers {
+  standing: PairContext;
+  /** Where the API of the other site answers. */
+  otherApi: string;
+  writesOnStandby: 'refuse' | 'redirect';
+}
+
 export interface Health {
   redis: boolean;
   postgres: boolean;
@@ -48,6 +71,8 @@ export interface Health {
 
 export interface ApiContext {
   site: SiteSettings;
+  /** Undefined where the site runs alone. */
+  pair?: PairAnswers | undefined;
   auth: AuthSettings;
   rateLimits: RateLimitSettings;
   audit: { notes: AuditNotes; reader: AuditReader };

@@ -3,9 +3,10 @@ import { Router } from 'express';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { isPosition, positionStart, type Position } from '../runtime/protocol/journal.ts';
 import { allow, callerOf } from './auth.ts';
-import type { ApiContext } from './context.ts';
+import type { ApiContext, PairContext } from './context.ts';
 import { Problem } from './problem.ts';
 import { limitOf, queryOf } from './request.ts';
+import { sitesOf } from './sites/handlers.ts';
 
 export function statusRoute(context: ApiContext): Router {
   const router = Router();
@@ -16,7 +17,8 @@ export function statusRoute(context: ApiContext): Router {
     response.json({
       site: {
         name: context.site.name,
-        role: 'active',
+        role: context.pair?.standing.role ?? 'active',
+        ...(context.pair && { epoch: context.pair.standing.epoch }),
         version: context.site.version,
         shards: context.site.shards,
         max_agents: context.site.maxAgents,
@@ -41,11 +43,18 @@ export function statusRoute(context: ApiContext): Router {
         wanted_agents: lane.wantedAgents,
         oldest_queued_ms: lane.oldestQueuedMs,
       })),
-      sync: { state: 'off', detail: 'this site runs alone' },
+      sync: context.pair
+        ? { state: context.pair.standing.link, ...lagOf(context.pair.standing) }
+        : { state: 'off', detail: 'this site runs alone' },
+      ...(context.pair && { sites: await sitesOf(context) }),
       projection: { lag_seconds: Math.max(0, ...context.projection().map(({ lagSeconds }) => lagSeconds)) },
     });
   });
   return router;
+}
+
+function lagOf({ lag }: PairContext): object {
+  return lag ? { lag_entries: lag.entries, lag_ms: lag.ms } : {};
 }
 
 /** Undefined when PostgreSQL went away since it was asked for its health. */

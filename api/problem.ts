@@ -18,6 +18,7 @@ export const problemCodes = {
   'method-not-allowed': [405, 'This address does not take that method'],
   'request-timeout': [408, 'The request did not arrive in time'],
   'not-legal-now': [409, 'The present state does not take this event'],
+  'other-site': [409, 'This is for the other site'],
   'max-agents': [409, 'As many agents as allowed are registered'],
   'schedule-exists': [409, 'There is another schedule of that name'],
   'max-schedules': [409, 'The tenant has as many schedules as allowed'],
@@ -31,6 +32,7 @@ export const problemCodes = {
   'too-many-streams': [429, 'Too many event streams are open'],
   'headers-too-large': [431, 'The headers are too large'],
   'internal-error': [500, 'This is a defect of the server'],
+  'not-active': [503, 'The other site is to be asked'],
   'ingress-stopped': [503, 'Nothing more is taken in for now'],
   unavailable: [503, 'A server behind the API does not answer'],
 } as const satisfies Record<string, readonly [number, string]>;

@@ -4,6 +4,7 @@ import { limits } from '../config/limits.ts';
 import { ref, type Schema } from './components.ts';
 import { header, inPath, inQuery, paging, type Operation } from './operation.ts';
 import { scheduleOperations } from './schedules/routes.ts';
+import { siteOperations } from './sites/routes.ts';
 import { taskQuery } from './tasks.ts';
 import { visualiserRoutes } from './visualiser/routes.ts';
 
@@ -426,6 +427,7 @@ export const routes: Record<string, Record<string, Operation>> = {
     },
   },
   ...scheduleOperations,
+  ...siteOperations,
   '/api/v1/set-aside': {
     get: {
       summary: 'Entries that could not be applied, with their reasons',

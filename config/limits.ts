@@ -120,6 +120,25 @@ export const limits = {
   lostEveryMs: 1_000,
   /** Branches of a shard's history whose beginnings are remembered: as many promotions may a site miss and still find the fork. */
   branchesMax: 100,
+  /** How long the gates of an active site stay open without being prolonged, and how often they are. */
+  gateForMs: 10_000,
+  gateEveryMs: 2_000,
+  /** How often the controller of a site looks at the world. */
+  siteTurnMs: 250,
+  /** How long an offered site waits for the other one to take over, and then for it to say that it began. */
+  handOverMs: 30_000,
+  handOverGraceMs: 5_000,
+  /** How long a site that got the lease of a lost one takes what the store of that one still gives. */
+  inheritMs: 2_000,
+  /** Percent of the witness's lease that its holder relies on, and a step of the wall clock that ends the lease. */
+  witnessLeasePercentMax: 90,
+  clockStepMs: 1_000,
+  /** Lag at which a mirror is called lagging, and up to which a standby may take over by itself. */
+  siteLagMs: 10_000,
+  /** How often the lag is noted while nothing else changes. */
+  syncNoteEveryMs: 5_000,
+  /** Steps of a shard's lag that are remembered. */
+  lagSamplesMax: 1_000,
   /** Differences that one comparison of both sites lists. */
   driftReportMax: 100,
   /** Actors of each shard and of either site that a check compares, unless all are asked for. */
@@ -283,3 +302,5 @@ related(
 );
 related(limits.bulkPageEntriesMax <= limits.listLimitMax, 'a page of a bulk action is a page of the list');
 related(2 * limits.replyWaitMs < limits.bulkLeaseMs, 'a page is decided before its lease ends');
+related(limits.gateEveryMs * 3 < limits.gateForMs, 'gates are prolonged three times before they close');
+related(limits.siteTurnMs < limits.gateEveryMs, 'the controller comes round before gates are to be prolonged');

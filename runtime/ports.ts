@@ -146,6 +146,18 @@ export interface PeerGreeting extends Greeting {
   epoch: number;
 }
 
+/** A lease at a third place, which at most one site has. */
+export interface Witness {
+  /**
+   * Takes the lease where nobody has it, or prolongs it. Whoever holds it counts its time from before this call.
+   * @param holder what others are told of whoever has it
+   * @throws Unavailable when the witness does not answer
+   */
+  hold(holder: string): Promise<{ outcome: 'held' } | { outcome: 'taken'; holder: string }>;
+  /** Gives it up at once, where it is this one's. */
+  release(): Promise<void>;
+}
+
 /** The other site's store, as this one may see it. Everything but `acknowledge` reads. */
 export interface PeerSite {
   /** Undefined where the store holds no site yet. */

@@ -20,7 +20,17 @@ import type { RateLimits } from '../api/ratelimit.ts';
 import { Revocations } from '../api/revocation.ts';
 import { HttpServer } from '../api/server.ts';
 import { Layouts } from '../api/visualiser/layout.ts';
+import { controlShard, siteNumber } from '../actors/site/address.ts';
+import { peerOf, type PeerConfig } from '../config/pair.ts';
 import type { Config } from '../config/schema.ts';
+import { EtcdWitness } from '../runtime/etcd/witness.ts';
+import { firstEpoch } from '../runtime/protocol/siteepoch.ts';
+import { Connection } from '../runtime/redis/connection.ts';
+import { RedisGates } from '../runtime/redis/gates.ts';
+import { RedisMirrorStore } from '../runtime/redis/mirrorstore.ts';
+import { RedisPeer, type PeerOptions } from '../runtime/redis/peer.ts';
+import { birthOf } from './pair/birth.ts';
+import { Pair } from './pair/pair.ts';
 import { Catalogue } from '../runtime/core/catalogue.ts';
 import { Auditor } from '../runtime/host/auditor.ts';
 import { Historian } from '../runtime/host/historian.ts';
@@ -120,6 +130,13 @@ export async function compose({
   stops.push(() => siteStore.close());
   const journals = new RedisJournalReader(adapters);
   stops.push(() => journals.close());
+  const peerConfig = peerOf(config);
+  const peer = peerConfig && peerSites(peerConfig, adapters, transport);
+  if (peer)
+    stops.push(
+      () => peer.own.close(),
+      () => peer.other.close(),
+    );
   const { incarnation } = await establish({
     journals,
     store: siteStore,
@@ -130,6 +147,9 @@ export async function compose({
     system,
     log,
     shards,
+    ...(peer && {
+      birth: () => birthOf({ name: site, deployment: peerConfig.deployment, shards, peer: peer.other, system, log }),
+    }),
   });
   const findings = await inspection.findings();
   for (const { setting, value, consequence, remedy } of findings)
@@ -171,12 +191,14 @@ export async function compose({
   const projectors = new Map<number, Projector>();
 
   let supervisor: Supervisor | undefined;
+  let pair: Pair | undefined;
   const postgresUp = upCheck(
     () => pool.query('SELECT 1'),
     () => system.monotonicMs(),
   );
   const metrics = createMetrics({
-    site: { name: site, role: 'active', version },
+    site: { name: site, version },
+    pair: () => pair,
     lanes: () => supervisor?.lanes() ?? [],
     census: () => supervisor?.census() ?? new Map<string, number>(),
     shardsHeld: () => supervisor?.shards.length ?? 0,
@@ -201,24 +223,54 @@ export async function compose({
       () => store.close(),
       () => membership.close(),
     );
-    supervisor = new Supervisor({
-      store,
-      membership,
-      registry,
-      application,
-      system,
-      telemetry: metrics.telemetry,
-      log,
-      siteEpoch: site === 'primary' ? 11 : 12,
-      shards: dataShards(shards),
-      owner,
-      attach: (shard) => [
-        attachProjector(projectors, new Projector({ shard, journals, store: projection, system, log })),
-        new OutboxWatch({ shard, store: mailboxes, system, log, quarantine: quarantineOf }),
-        ...(users ? [new MailboxAccess({ shard, store: mailboxes, users, system, log, ownerOf, grantOf })] : []),
-      ],
-    });
-    const running = supervisor;
+    const always = (shard: number): Attached[] => [
+      attachProjector(projectors, new Projector({ shard, journals, store: projection, system, log })),
+    ];
+    const deciding = (shard: number): Attached[] => [
+      new OutboxWatch({ shard, store: mailboxes, system, log, quarantine: quarantineOf }),
+      ...(users ? [new MailboxAccess({ shard, store: mailboxes, users, system, log, ownerOf, grantOf })] : []),
+    ];
+    const common = { store, membership, system, telemetry: metrics.telemetry, log, owner };
+    if (peer) {
+      const connection = new Connection({ ...redis, name: `${redis.name}-pair` }, system, log);
+      const control = new RedisGateway(adapters);
+      stops.push(
+        () => connection.close(),
+        () => control.close(),
+      );
+      await control.ready();
+      const ttlMs = config.witness.lease_ttl * 1000;
+      pair = new Pair({
+        ...common,
+        ...{ name: site, shards, incarnation, deployment: peerConfig.deployment, mode: peerConfig.mode },
+        ...{ own: peer.own, peer: peer.other, sites: siteStore, gateway: control, always, deciding },
+        resumeAfterMs: peerConfig.resume_after * 1000,
+        syncIntervalMs: config.orchestrator.sync_interval * 1000,
+        mirrors: new RedisMirrorStore(space, connection),
+        gates: new RedisGates(space, connection),
+        ...(config.witness.etcd && {
+          witness: {
+            ttlMs,
+            lease: new EtcdWitness({
+              urls: config.witness.etcd,
+              key: `/${peerConfig.deployment}/active`,
+              leaseTtlSeconds: config.witness.lease_ttl,
+              ...(transport.witness && { tls: transport.witness }),
+            }),
+          },
+        }),
+        runs: (next) => {
+          supervisor = next;
+        },
+      });
+    } else
+      supervisor = new Supervisor({
+        ...common,
+        ...{ registry, application, shards: dataShards(shards) },
+        siteEpoch: firstEpoch(siteNumber(site)),
+        attach: (shard) => [...always(shard), ...deciding(shard)],
+      });
+    const running: Service = (pair ?? supervisor)!;
     stops.push(() => running.stop());
     await running.start();
   }
@@ -230,7 +282,12 @@ export async function compose({
     await gateway.ready();
     const mailboxGateway = new RedisMailboxGateway(adapters);
     stops.push(() => mailboxGateway.close());
-    const commands = new Commands({ gateway, replies: gateway, system, log, shards });
+    const standing = pair;
+    const commands = new Commands({
+      ...{ gateway, replies: gateway, system, log },
+      shards: standing ? controlShard(shards) + 1 : shards,
+      ...(standing && { open: (shard: number) => shard === controlShard(shards) || standing.role === 'active' }),
+    });
     const follower = new Follower({ journals, system, log, shards });
     const bulkWorker = new BulkWorker({ commands, gateway, readModel, system, log });
     const revocations = new Revocations(revokedFile, () => system.monotonicMs());
@@ -270,6 +327,10 @@ export async function compose({
       audit: { notes: auditStream, reader: audit },
       conflicts: new PostgresConflicts(pool),
       site: siteSettings,
+      ...(standing &&
+        peerConfig && {
+          pair: { standing, otherApi: peerConfig.api, writesOnStandby: peerConfig.writes_on_standby },
+        }),
       auth: {
         keys,
         issuer: config.auth.issuer,
@@ -364,6 +425,23 @@ export async function compose({
       for (const reload of reloads) await reload(next);
     },
     stop: () => stopAll(stops),
+  };
+}
+
+/** This site and the other one, both as the other one sees them. */
+function peerSites(
+  { redis, prefix }: PeerConfig,
+  own: PeerOptions,
+  transport: Transport,
+): { own: RedisPeer; other: RedisPeer } {
+  const name = `${own.redis.name}-peer`;
+  return {
+    own: new RedisPeer({ ...own, redis: { ...own.redis, name: `${own.redis.name}-self` } }),
+    other: new RedisPeer({
+      ...own,
+      space: prefix === undefined ? own.space : keyspace(prefix),
+      redis: { url: redis, name, ...(transport.peer && { tls: transport.peer }) },
+    }),
   };
 }
 

@@ -23,9 +23,11 @@ interface Material {
   server: Context | undefined;
   redis: ClientContext | undefined;
   postgres: ClientContext | undefined;
+  peer: ClientContext | undefined;
+  witness: ClientContext | undefined;
 }
 
-const parts = ['server', 'redis', 'postgres'] as const;
+const parts = ['server', 'redis', 'postgres', 'peer', 'witness'] as const;
 
 /** When a certificate that this process shows, or a CA that it trusts, ends. */
 export interface CertificateEnd {
@@ -62,6 +64,15 @@ export class Transport {
     return this.#material.postgres;
   }
 
+  /** For the Redis of the other site. */
+  get peer(): ClientTls | undefined {
+    return this.#material.peer;
+  }
+
+  get witness(): ClientTls | undefined {
+    return this.#material.witness;
+  }
+
   /** Of the material in use, which may be older than what the files hold. */
   certificateEnds(): CertificateEnd[] {
     return parts.flatMap((part) => {
@@ -95,6 +106,8 @@ function materialOf(config: Config): Material {
     server: config.tls.certificate_file === undefined ? undefined : { ...contextOf(config.tls), minVersion },
     redis: redisSpeaksTls(config) ? client(config.redis) : undefined,
     postgres: postgresSpeaksTls(config) ? client(config.postgres) : undefined,
+    peer: config.peer.redis?.startsWith('rediss://') === true ? client(config.peer) : undefined,
+    witness: config.witness.etcd?.[0]?.startsWith('https://') === true ? client(config.witness) : undefined,
   };
 }
 

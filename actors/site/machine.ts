@@ -4,21 +4,10 @@
  */
 import { assign, setup } from 'xstate';
 import type { Definition } from '../../runtime/core/definition.ts';
-import { siteOfEpoch, type SiteEpoch, type SiteNumber } from '../../runtime/protocol/siteepoch.ts';
+import { siteOfEpoch } from '../../runtime/protocol/siteepoch.ts';
 import type { Stamp } from '../task/events.ts';
 import { siteEvents, siteInput, type SiteEvent, type SiteInput } from './events.ts';
-
-export interface SiteContext {
-  number: SiteNumber;
-  mode: 'manual' | 'witness';
-  /** The epoch under which it decides, or decided last; 0 when it never did. */
-  epoch: SiteEpoch;
-  /** The highest epoch that it ever heard of. */
-  highest: SiteEpoch;
-  /** Why it has its role. */
-  reason: string;
-  since: number;
-}
+import type { SiteContext } from './status.ts';
 
 type Told = SiteEvent & Stamp;
 

@@ -47,3 +47,15 @@ export const syncEvents = {
 
 export type SyncInput = z.infer<typeof syncInput>;
 export type SyncEvent = z.infer<(typeof syncEvents)[keyof typeof syncEvents]>;
+
+export interface SyncContext {
+  intervalMs: number;
+  /** Links that the other site has and this one lacks, and the age of the oldest of them. */
+  lagEntries: number;
+  lagMs: number;
+  observedAt?: number | undefined;
+  /** Snapshots that a full copy has brought so far. */
+  copied?: number | undefined;
+  refusal?: z.infer<typeof refusalSchema> | undefined;
+  lastCheck?: { at: number; equal: boolean; drift: readonly z.infer<typeof driftSchema>[] } | undefined;
+}

@@ -1,6 +1,5 @@
 /** How this site follows the other one, and when both are compared. */
 import { assign, setup } from 'xstate';
-import type * as z from 'zod';
 import type { Definition } from '../../runtime/core/definition.ts';
 import type { Stamp } from '../task/events.ts';
 import {
@@ -10,21 +9,8 @@ import {
   type LinkState,
   type SyncEvent,
   type SyncInput,
-  type driftSchema,
-  type refusalSchema,
+  type SyncContext,
 } from './events.ts';
-
-export interface SyncContext {
-  intervalMs: number;
-  /** Links that the other site has and this one lacks, and the age of the oldest of them. */
-  lagEntries: number;
-  lagMs: number;
-  observedAt?: number | undefined;
-  /** Snapshots that a full copy has brought so far. */
-  copied?: number | undefined;
-  refusal?: z.infer<typeof refusalSchema> | undefined;
-  lastCheck?: { at: number; equal: boolean; drift: readonly z.infer<typeof driftSchema>[] } | undefined;
-}
 
 type Told = SyncEvent & Stamp;
 

@@ -14,6 +14,8 @@ export interface EstablishSettings extends ReprojectSettings {
   registry: Registry;
   /** Number of shards that this process is set to run with. */
   shards: number;
+  /** Incarnation of a site that is new; default: one of its own. The second site of a pair has that of the first. */
+  birth?: () => Promise<string>;
 }
 
 /** @throws Error when the two do not belong together, or when the site was born with another number of shards */
@@ -21,7 +23,7 @@ export function establish(settings: EstablishSettings): Promise<SiteIdentity> {
   return settings.register.alone(async () => {
     const { store, register, shards } = settings;
     const [inStore, inRegister] = await Promise.all([store.site(), register.site()]);
-    const known = inStore ?? inRegister ?? (await store.claimSite({ incarnation: settings.system.ulid(), shards }));
+    const known = inStore ?? inRegister ?? (await store.claimSite({ incarnation: await birthOf(settings), shards }));
     if (known.shards !== shards)
       throw new Error(
         `this site was born with ${known.shards} shards and cannot run with ${shards}: set [orchestrator] shards = ${known.shards}`,
@@ -38,6 +40,10 @@ export function establish(settings: EstablishSettings): Promise<SiteIdentity> {
     else await refuseOlder(settings);
     return known;
   });
+}
+
+function birthOf({ birth, system }: EstablishSettings): Promise<string> {
+  return birth ? birth() : Promise.resolve(system.ulid());
 }
 
 async function bringBack({ store, archive, registry, log }: EstablishSettings, identity: SiteIdentity): Promise<void> {

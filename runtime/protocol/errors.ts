@@ -2,8 +2,8 @@
 
 /** A store or a server did not answer, or answered that it cannot now. The same call may succeed later. */
 export class Unavailable extends Error {
-  readonly service: 'redis' | 'postgres' | 'jwks' | 'peer';
-  constructor(service: 'redis' | 'postgres' | 'jwks' | 'peer', detail: string, options?: ErrorOptions) {
+  readonly service: 'redis' | 'postgres' | 'jwks' | 'peer' | 'witness';
+  constructor(service: 'redis' | 'postgres' | 'jwks' | 'peer' | 'witness', detail: string, options?: ErrorOptions) {
     super(`${service}: ${detail}`, options);
     this.name = 'Unavailable';
     this.service = service;

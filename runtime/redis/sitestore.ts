@@ -208,6 +208,11 @@ export class RedisSiteStore implements SiteStore {
     });
   }
 
+  /** Lets the control shard of a pair be taken. */
+  async admitControl(shard: number, incarnation: string): Promise<void> {
+    await this.#connection.run((client) => client.hset(this.#space.shard(shard).lease, { incarnation }));
+  }
+
   async announce({ deployment, version, site, role, epoch }: PeerGreeting): Promise<void> {
     await this.#connection.run((client) =>
       client.hset(this.#space.site, { deployment, version, number: site, role, epoch }),

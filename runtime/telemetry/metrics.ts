@@ -8,7 +8,9 @@ import type { LaneStatus, Telemetry } from '../ports.ts';
 
 /** What is looked at when the metrics are asked for. */
 export interface MetricSources {
-  site: { name: string; role: string; version: string };
+  site: { name: string; version: string };
+  /** How this site of a pair stands; undefined where it runs alone. */
+  pair(): { role: string; epoch: number; link: string; lag?: { entries: number; ms: number } | undefined } | undefined;
   lanes(): LaneStatus[];
   /** `<definition> <state>` -> number. */
   census(): ReadonlyMap<string, number>;
@@ -67,7 +69,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   const types = new BoundedNames(limits.metricTypesMax);
 
   gauge('orchestrator_info', 'Version and role of this site; always 1.', ['version', 'role'], function () {
-    this.set({ version: sources.site.version, role: sources.site.role }, 1);
+    this.reset();
+    this.set({ version: sources.site.version, role: sources.pair()?.role ?? 'active' }, 1);
   });
   gauge('orchestrator_agents', 'Agents of the shards held here, by status.', ['status'], function () {
     this.reset();
@@ -109,7 +112,23 @@ export function createMetrics(sources: MetricSources): Metrics {
   lane('orchestrator_lane_agents', 'Agents that may be given work.', (status) => status.agents);
   lane('orchestrator_lane_wanted_agents', 'Agents with which all tasks would run.', (status) => status.wantedAgents);
   gauge('orchestrator_sync_status', 'Mirroring to the other site: 1 for the present state.', ['state'], function () {
-    this.set({ state: 'off' }, 1);
+    this.reset();
+    this.set({ state: sources.pair()?.link ?? 'off' }, 1);
+  });
+  gauge('orchestrator_site_epoch', 'Epoch under which this site of a pair decides, or decided last.', [], function () {
+    this.reset();
+    const pair = sources.pair();
+    if (pair) this.set(pair.epoch);
+  });
+  gauge('orchestrator_sync_lag_entries', 'Journal entries of the other site that a standby lacks.', [], function () {
+    this.reset();
+    const lag = sources.pair()?.lag;
+    if (lag) this.set(lag.entries);
+  });
+  gauge('orchestrator_sync_lag_seconds', 'Age of the oldest entry that a standby lacks.', [], function () {
+    this.reset();
+    const lag = sources.pair()?.lag;
+    if (lag) this.set(lag.ms / 1000);
   });
   gauge('orchestrator_projection_lag_seconds', 'How far PostgreSQL is behind the journals.', ['shard'], function () {
     this.reset();

@@ -85,6 +85,7 @@ module.exports = {
       [protocol, core, ports, limits],
       'An adapter imports ports, not the host.',
     ),
+    only('etcd-adapter', '^runtime/etcd/', [protocol, ports, limits], 'An adapter imports ports, not the host.'),
     only(
       'memory-adapter',
       '^runtime/memory/',

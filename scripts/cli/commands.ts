@@ -5,6 +5,7 @@ import { conflictCommands } from './conflict.ts';
 import { deadLetterCommands } from './deadletter.ts';
 import { queueCommands } from './queue.ts';
 import { scheduleCommands } from './schedule.ts';
+import { siteCommands } from './site.ts';
 import { taskCommands } from './task.ts';
 
 export const commands: readonly Command[] = [
@@ -13,5 +14,6 @@ export const commands: readonly Command[] = [
   ...deadLetterCommands,
   ...queueCommands,
   ...scheduleCommands,
+  ...siteCommands,
   ...conflictCommands,
 ];

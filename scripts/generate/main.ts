@@ -34,7 +34,8 @@ function diagrams(): Generated {
 
 function metrics(): Generated {
   const described = createMetrics({
-    site: { name: 'primary', role: 'active', version: '0' },
+    site: { name: 'primary', version: '0' },
+    pair: () => undefined,
     lanes: () => [],
     census: () => new Map(),
     shardsHeld: () => 0,

@@ -15,7 +15,8 @@ const dashboard = JSON.parse(readFileSync(join(deploy, 'grafana/orchestrator.jso
 const alerts = [...rules.matchAll(/^ +- alert: (\w+)$/gm)].map(([, name]) => name!);
 const sections = [...runbook.matchAll(/^## (.+)$/gm)].map(([, title]) => title!);
 const metrics = createMetrics({
-  site: { name: 'primary', role: 'active', version: '0' },
+  site: { name: 'primary', version: '0' },
+  pair: () => undefined,
   lanes: () => [
     { type: 't', queued: 1, running: 1, agents: 1, freeSlots: 1, oldestQueuedMs: 1, wantedAgents: 1 } as never,
   ],

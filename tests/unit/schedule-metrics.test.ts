@@ -3,7 +3,8 @@ import { createMetrics } from '../../runtime/telemetry/metrics.ts';
 
 test('runs of schedules by what became of them, how late they were, and schedules by status', async () => {
   const { telemetry, render } = createMetrics({
-    site: { name: 'primary', role: 'active', version: '1' },
+    site: { name: 'primary', version: '1' },
+    pair: () => undefined,
     lanes: () => [],
     census: () =>
       new Map([

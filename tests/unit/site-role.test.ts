@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { createRegistry } from '../../actors/application.ts';
 import { siteAddress, type SiteName } from '../../actors/site/address.ts';
 import { siteEvents } from '../../actors/site/events.ts';
-import type { SiteContext } from '../../actors/site/machine.ts';
+import type { SiteContext } from '../../actors/site/status.ts';
 import { siteRole, siteRoles } from '../../actors/site/status.ts';
 import { stateTextOf, type Actor } from '../../runtime/core/actor.ts';
 import { step } from '../../runtime/core/step.ts';

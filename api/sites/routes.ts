@@ -1,0 +1,46 @@
+/** The part of the table of routes that is about sites. */
+import { ref } from '../components.ts';
+import { inPath, type Operation } from '../operation.ts';
+import { siteActions, type SiteAction } from './handlers.ts';
+
+const summaries: Record<SiteAction, string> = {
+  switchover: 'Hand over to the other site: nothing is lost',
+  promote: 'Become active with everything that the other site still gives',
+  'force-promote': 'Become active with what is here',
+  check: 'Compare both sites now',
+  pause: 'Follow the other site no more',
+  resume: 'Follow it again',
+};
+
+export const siteOperations: Record<string, Record<string, Operation>> = {
+  '/api/v1/sites': {
+    get: {
+      summary: 'Both sites of the pair: role, epoch, lag',
+      scope: 'read',
+      answers: { 200: ['The sites; one of them is the one that answers.', ref('SiteList')] },
+      problems: ['invalid-request'],
+    },
+  },
+  ...Object.fromEntries(
+    siteActions.map((action): [string, Record<string, Operation>] => [
+      `/api/v1/sites/{site}/${action}`,
+      {
+        post: {
+          summary: summaries[action],
+          scope: 'admin',
+          parameters: [inPath('site', { enum: ['primary', 'secondary'] })],
+          ...(action === 'force-promote' && {
+            body: { type: 'object', properties: { confirm: { const: true } }, required: ['confirm'] },
+          }),
+          answers: { 202: ['Begun; GET /api/v1/sites shows how it goes.', { type: 'object' }] },
+          problems: [
+            'not-found',
+            'other-site',
+            'not-legal-now',
+            ...(action === 'force-promote' ? (['invalid-request', 'invalid-json'] as const) : []),
+          ],
+        },
+      },
+    ]),
+  ),
+};

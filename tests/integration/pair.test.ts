@@ -1,0 +1,120 @@
+/** A pair of sites as programs: who is active, what the other one answers, and how they change places. */
+import { afterEach, expect, test } from 'vitest';
+import { preparePair, untilRole, type PairProgram, type PairProgramOptions } from '../support/pairprogram.ts';
+
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+async function startPair(options: PairProgramOptions = {}): Promise<{ one: PairProgram; two: PairProgram }> {
+  const { one, two, dispose } = await preparePair(options);
+  closing.push(dispose);
+  await Promise.all([one.start(), two.start()]);
+  await untilRole(one, 'active');
+  await following(two);
+  return { one, two };
+}
+
+async function eventually(what: string, holds: () => Promise<boolean>, deadlineMs = 40_000): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error(`${what}: not within ${deadlineMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+function following(site: PairProgram): Promise<void> {
+  return eventually(`${site.name} follows`, async () => (await site.self())['link'] === 'streaming');
+}
+
+async function submit(site: PairProgram): Promise<string> {
+  const { id, ...rest } = await site.running!.call('/tasks', { type: 'echo', parameters: 1 });
+  expect(typeof id, JSON.stringify(rest)).toBe('string');
+  return id as string;
+}
+
+const statusOf = async (site: PairProgram, id: string): Promise<unknown> =>
+  (await site.running!.call(`/tasks/${id}`))['status'];
+const act = (site: PairProgram, action: string, body: object = {}): Promise<Record<string, unknown>> =>
+  site.running!.call(`/sites/${site.name}/${action}`, body);
+
+test('a switchover there and back loses nothing and makes no branch', { timeout: 180_000 }, async () => {
+  const { one, two } = await startPair();
+  expect((await one.self()).epoch).toBe(11);
+  const tasks = [await submit(one), await submit(one)];
+  await eventually('the standby has them', async () => (await statusOf(two, tasks[1]!)) === 'queued');
+
+  // The standby answers reads, says so, and takes no writes.
+  const read = await fetch(`${two.running!.running.apiUrl}/api/v1/tasks/${tasks[0]}`, {
+    headers: { Authorization: `Bearer ${two.running!.token}` },
+  });
+  expect([read.status, read.headers.get('X-Site-Role')]).toEqual([200, 'standby']);
+  expect(read.headers.get('X-Site-Lag-Ms')).toMatch(/^\d+$/);
+  expect(await two.running!.call('/tasks', { type: 'echo' })).toMatchObject({
+    code: 'not-active',
+    remedy: `send it to ${one.running!.running.apiUrl}`,
+  });
+
+  // What is asked of the wrong site, or without a word that it is meant, is refused with what to do.
+  expect(await act(one, 'promote')).toMatchObject({
+    code: 'not-legal-now',
+    legal: expect.arrayContaining(['switchover']),
+  });
+  expect(await act(two, 'promote')).toMatchObject({
+    code: 'not-legal-now',
+    remedy: expect.stringContaining('switchover'),
+  });
+  expect(await act(two, 'force-promote')).toMatchObject({ code: 'invalid-request', where: '/confirm' });
+  expect(await two.running!.call('/sites/primary/switchover', {})).toMatchObject({ code: 'other-site' });
+
+  for (const [from, to, epoch] of [
+    [one, two, 22],
+    [two, one, 31],
+  ] as const) {
+    expect(await act(from, 'switchover')).toMatchObject({ action: 'switchover' });
+    expect((await untilRole(to, 'active')).epoch).toBe(epoch);
+    await untilRole(from, 'standby');
+    for (const task of tasks) expect(await statusOf(to, task)).toBe('queued');
+    tasks.push(await submit(to));
+    await following(from);
+    await eventually('the new standby has it', async () => (await statusOf(from, tasks.at(-1)!)) === 'queued');
+  }
+  // No shard of either site had a history of its own.
+  for (const site of [one, two]) expect(JSON.stringify(site.running!.log.lines)).not.toContain('history of its own');
+});
+
+test('an active site that was restarted is active again under its epoch', { timeout: 120_000 }, async () => {
+  const { one, two } = await startPair();
+  const task = await submit(one);
+  await one.stop();
+  await one.start();
+  expect((await untilRole(one, 'active')).epoch).toBe(11);
+  expect(await statusOf(one, task)).toBe('queued');
+  await two.stop();
+  await one.stop();
+  await one.start();
+  // The other site's store still answers; when nothing does, it takes a little longer.
+  expect((await untilRole(one, 'active')).epoch).toBe(11);
+});
+
+test('a site that was cut off gives way to the one that was promoted', { timeout: 180_000 }, async () => {
+  const { one, two } = await startPair();
+  const both = await submit(one);
+  await eventually('the standby has it', async () => (await statusOf(two, both)) === 'queued');
+  await act(two, 'pause');
+  await eventually('it follows no more', async () => (await two.self())['link'] === 'paused');
+  const lost = await submit(one);
+  await one.stop();
+  expect(await act(two, 'force-promote', { confirm: true })).toMatchObject({ action: 'force-promote' });
+  expect((await untilRole(two, 'active')).epoch).toBe(22);
+  expect(await statusOf(two, both)).toBe('queued');
+  const won = await submit(two);
+  await one.start();
+  await untilRole(one, 'standby');
+  // What only the lost site had accepted is taken up by the active one, and comes back.
+  await eventually('it is taken up', async () => (await statusOf(two, lost)) === 'queued');
+  await following(one);
+  for (const task of [both, lost, won])
+    await eventually('both have it', async () => (await statusOf(one, task)) === 'queued');
+});
