@@ -58,6 +58,8 @@ export interface World {
   /** The last link of the shard's history, and where the branches on the way to it began. */
   head: Cursor;
   begins: readonly Begin[];
+  /** At a site of a pair: a branch begins with a link of its own, whether there is something to decide or not. */
+  paired: boolean;
   mint: () => string;
   telemetry: DecisionTelemetry;
 }
@@ -486,7 +488,8 @@ class Batch {
     for (const [mailbox, bundle] of this.#bundles) this.#commit.bundles.set(mailbox, bundle.texts());
     this.#commit.bundleEpoch = String(this.#world.siteEpoch);
     const beside = besideOf(this.#commit);
-    if (this.#records.length > 0 || beside) {
+    const { head, siteEpoch, paired } = this.#world;
+    if (this.#records.length > 0 || beside || (paired && head.epoch !== siteEpoch)) {
       const entry: JournalEntry = {
         shard: this.#world.shard,
         epoch: this.#epoch,

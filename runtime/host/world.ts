@@ -29,6 +29,7 @@ export async function openWorld(settings: ShardSettings, lease: Lease): Promise<
     siteEpoch,
     head,
     begins,
+    paired: settings.passage !== undefined && settings.passage !== '',
     mint: () => system.token(),
     telemetry,
   };

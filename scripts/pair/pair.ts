@@ -5,6 +5,7 @@ import type { SiteContext } from '../../actors/site/status.ts';
 import type { LinkState } from '../../actors/sync/events.ts';
 import type { PairContext } from '../../api/context.ts';
 import { limits } from '../../config/limits.ts';
+import { compareSites, Repairs } from '../../runtime/host/comparison.ts';
 import { LostCollector } from '../../runtime/host/lostcollector.ts';
 import { MirrorShard, type MirrorStatus } from '../../runtime/host/mirror.ts';
 import { prepare } from '../../runtime/host/promotion.ts';
@@ -67,6 +68,7 @@ export class Pair implements Service, PairContext {
   readonly #duty: Duty;
   readonly #lagMeter: LagMeter;
   readonly #mirrors = new Map<number, MirrorStatus>();
+  readonly #repairs = new Repairs();
   readonly #stopping = new AbortController();
   #notice: PeerGreeting | undefined;
   #lag: Lag | undefined;
@@ -188,7 +190,7 @@ export class Pair implements Service, PairContext {
               new MirrorShard(
                 settings,
                 {
-                  ...{ mirrors, peer, greeting: this.#greeting, site },
+                  ...{ mirrors, peer, greeting: this.#greeting, site, repairs: this.#repairs },
                   told: (status) => void this.#mirrors.set(status.shard, status),
                 },
                 tenure,
@@ -254,6 +256,7 @@ export class Pair implements Service, PairContext {
       try {
         await this.#look();
         await this.#note();
+        await this.#compare();
       } catch (error) {
         if (!(error instanceof Unavailable)) log.error({ error: String(error) }, 'looking at the other site failed');
       }
@@ -307,5 +310,35 @@ export class Pair implements Service, PairContext {
     await gateway.publish(controlShard(shards), [{ id: system.ulid(), to, event, by: 'site-controller' }]);
     this.#told = text;
     this.#toldAtMs = now;
+  }
+
+  /** When a check is due, a standby that follows compares what both sites hold; what differs is taken from the other one. */
+  async #compare(): Promise<void> {
+    const { shards, store, mirrors, peer, system, log } = this.#settings;
+    if (this.#control.shards.length === 0 || this.#notice?.role !== 'standby') return;
+    if (this.#link !== 'streaming' && this.#link !== 'lagging') return;
+    if (!(await this.#checkIsDue())) return;
+    const { equal, drift, compared, unjudged } = await compareSites({
+      ...{ shards: dataShards(shards), store, mirrors, peer, system },
+    });
+    if (!equal) {
+      log.error(
+        { drift: drift.slice(0, 3), actors: drift.length },
+        'the sites differ; what differs is taken from the other one',
+      );
+      this.#repairs.ask(drift);
+    }
+    log.debug({ compared, unjudged }, 'the sites were compared');
+    await this.#tell(syncAddress(this.name, shards), {
+      event: { type: 'checked', equal, drift: drift.slice(0, limits.driftReportMax) as unknown as JsonObject[] },
+    });
+  }
+
+  async #checkIsDue(): Promise<boolean> {
+    const { gateway, shards } = this.#settings;
+    const address = syncAddress(this.name, shards);
+    const text = await gateway.snapshot(address);
+    if (text === undefined) return false;
+    return stateText(viewOfStored(parseAddress(address)!.id, text).state).includes('check.due');
   }
 }

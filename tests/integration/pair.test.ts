@@ -1,5 +1,7 @@
 /** A pair of sites as programs: who is active, what the other one answers, and how they change places. */
 import { afterEach, expect, test } from 'vitest';
+import { keyspace } from '../../runtime/protocol/keys.ts';
+import { openClient } from '../../runtime/redis/client.ts';
 import { preparePair, untilRole, type PairProgram, type PairProgramOptions } from '../support/pairprogram.ts';
 
 const closing: (() => Promise<unknown>)[] = [];
@@ -109,12 +111,33 @@ test('a site that was cut off gives way to the one that was promoted', { timeout
   expect(await act(two, 'force-promote', { confirm: true })).toMatchObject({ action: 'force-promote' });
   expect((await untilRole(two, 'active')).epoch).toBe(22);
   expect(await statusOf(two, both)).toBe('queued');
-  const won = await submit(two);
+  // It need not write anything for the other one to see that history went on elsewhere.
   await one.start();
   await untilRole(one, 'standby');
   // What only the lost site had accepted is taken up by the active one, and comes back.
   await eventually('it is taken up', async () => (await statusOf(two, lost)) === 'queued');
   await following(one);
+  const won = await submit(two);
   for (const task of [both, lost, won])
     await eventually('both have it', async () => (await statusOf(one, task)) === 'queued');
+});
+
+test('a check finds what differs at the standby, and mends it', { timeout: 120_000 }, async () => {
+  const { one, two } = await startPair();
+  const task = await submit(one);
+  await eventually('the standby has it', async () => (await statusOf(two, task)) === 'queued');
+  const shard = Number(task.split('-')[1]);
+  const redis = openClient({ url: two.redis.url, name: 'test' }, { offlineQueue: true, sendOnce: false });
+  closing.push(async () => redis.disconnect());
+  const { snapshots } = keyspace().shard(shard);
+  const right = (await redis.hget(snapshots, `task/${task}`))!;
+  await redis.hset(snapshots, `task/${task}`, right.replace('"echo"', '"other"'));
+  await act(two, 'check');
+  const checked = async (): Promise<{ equal?: boolean; drift?: unknown[] }> =>
+    ((await two.self())['last_check'] ?? {}) as { equal?: boolean };
+  await eventually('the drift is found', async () => (await checked()).equal === false);
+  expect((await checked()).drift).toMatchObject([{ shard, actor: `task/${task}` }]);
+  await eventually('it is mended', async () => (await redis.hget(snapshots, `task/${task}`)) === right);
+  await act(two, 'check');
+  await eventually('both are equal', async () => (await checked()).equal === true);
 });

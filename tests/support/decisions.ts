@@ -40,6 +40,7 @@ export function createBench(definitions: readonly Definition[] = [], shard = 0):
     siteEpoch: 11,
     head: origin('i1'),
     begins: [],
+    paired: false,
     mint: () => `token-${++minted}`,
     telemetry: silentTelemetry,
   };
