@@ -81,7 +81,7 @@ export class EtcdWitness implements Witness {
   }
 
   #post(url: URL, body: string): Promise<Answer> {
-    const { leaseTtlSeconds, deadlineMs = Math.min(limits.callDeadlineMs, (leaseTtlSeconds * 1000) / 3) } =
+    const { leaseTtlSeconds, deadlineMs = Math.min(limits.callDeadlineMs, Math.floor((leaseTtlSeconds * 1000) / 3)) } =
       this.#options;
     return new Promise((resolve, reject) => {
       const send = url.protocol === 'https:' ? httpsRequest : httpRequest;

@@ -1,0 +1,51 @@
+/** A program of Debian: the one on PATH, or its package, downloaded and unpacked into the cache; nothing is installed. */
+import { execFile } from 'node:child_process';
+import { access, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { projectRoot } from '../../scripts/root.ts';
+
+const run = promisify(execFile);
+
+export interface DebianTool {
+  program: string;
+  package: string;
+  /** Folder of the cache. */
+  cache: string;
+}
+
+/** The program, or why there is none on this machine. */
+export async function findTool(tool: DebianTool): Promise<{ path: string } | { missing: string }> {
+  if (
+    await run(tool.program, ['--version']).then(
+      () => true,
+      () => false,
+    )
+  )
+    return { path: tool.program };
+  const cache = join(projectRoot, '.cache', tool.cache);
+  const path = join(cache, 'usr/bin', tool.program);
+  if (await exists(path)) return { path };
+  await mkdir(join(projectRoot, '.cache'), { recursive: true });
+  const work = await mkdtemp(join(projectRoot, `.cache/${tool.cache}-`));
+  try {
+    await run('apt-get', ['-q', 'download', tool.package], { cwd: work, timeout: 120_000 });
+    const archive = (await readdir(work)).find((name) => name.endsWith('.deb'));
+    if (archive === undefined) return { missing: `apt has no package named ${tool.package}` };
+    await run('dpkg-deb', ['-x', join(work, archive), join(work, 'tree')]);
+    // Another run may have been faster.
+    await rename(join(work, 'tree'), cache).catch(() => undefined);
+    return (await exists(path)) ? { path } : { missing: `the package ${tool.package} has no ${tool.program}` };
+  } catch (error) {
+    return { missing: error instanceof Error ? error.message.slice(0, 300) : String(error) };
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
