@@ -1,5 +1,5 @@
 /** Definitions drawn, actors looked at, their past replayed and forked, over real servers. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { address } from '../../runtime/protocol/ids.ts';
 import { startApi, type ApiSite } from '../support/apisite.ts';
 import { definitions } from '../support/order.ts';
@@ -211,12 +211,18 @@ describe('the site as a whole', () => {
   test('a definition shows how many stand where, and which ways were taken', async () => {
     await worked();
     await api.projected();
-    const { body } = await api.call('/api/v1/machines/task/activity');
-    expect((body['states'] as Record<string, number>)['task.open.retrying']).toBeGreaterThan(0);
-    expect(body['transitions']).toEqual(
-      expect.arrayContaining([
-        expect.objectContaining({ event: 'fail', to: ['task', 'task.open', 'task.open.retrying'] }),
-      ]),
+    // The answer is kept for a while (limits.activityCacheMs), so it may be older than the work.
+    await vi.waitFor(
+      async () => {
+        const { body } = await api.call('/api/v1/machines/task/activity');
+        expect((body['states'] as Record<string, number>)['task.open.retrying']).toBeGreaterThan(0);
+        expect(body['transitions']).toEqual(
+          expect.arrayContaining([
+            expect.objectContaining({ event: 'fail', to: ['task', 'task.open', 'task.open.retrying'] }),
+          ]),
+        );
+      },
+      { timeout: 10_000, interval: 100 },
     );
   });
 

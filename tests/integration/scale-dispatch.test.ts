@@ -94,17 +94,28 @@ test(
     const from = records.length;
     const runAt = new Date(Date.now() + 20_000).toISOString();
     await publish(many, { type: 'delayed', run_at: runAt });
-    await registered(api, { type: 'probe', slots: 1_000 });
+    const agent = await registered(api, { type: 'probe', slots: 1_000 });
+    let beaten = performance.now();
+    /** What an agent does meanwhile, so that it is not taken for lost. */
+    const beat = async (): Promise<void> => {
+      if (performance.now() - beaten < 2_000) return;
+      beaten = performance.now();
+      await agent.report({ kind: 'heartbeat' });
+    };
     const matured = (): number =>
       records.slice(from).reduce((sum, { record }) => sum + (record.event?.type.includes('.runAt.') ? 1 : 0), 0);
     const probes: string[] = [];
     await until('all are queued', async () => {
+      await beat();
       if (probes.length < 900) probes.push(...(await publish(1, { type: 'probe' })));
       const lanes = await api.context.commands.ask(0, { ask: 'lanes' });
       const lane = ((lanes?.['lanes'] ?? []) as JsonObject[]).find(({ type }) => type === 'delayed');
       return Number(lane?.['queued']) === many;
     });
-    await until('every probe is assigned', () => probes.every((id) => heard(id, 'assign') !== undefined));
+    await until('every probe is assigned', async () => {
+      await beat();
+      return probes.every((id) => heard(id, 'assign') !== undefined);
+    });
     // In the commit that made it, or in the next one: whatever else there is to do.
     for (const id of probes) expect(heard(id, 'assign')! - heard(id, 'create')!).toBeLessThanOrEqual(1);
     await until('the journal tells', () => matured() > 0);
