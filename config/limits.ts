@@ -125,6 +125,10 @@ export const limits = {
   gateEveryMs: 2_000,
   /** How often the controller of a site looks at the world. */
   siteTurnMs: 250,
+  /** The other site is asked who it is for no longer than this; it must leave time to prolong gates and the lease. */
+  greetMs: 1_000,
+  /** The same where it did not answer the last time: its link comes back by itself. */
+  greetAwayMs: 100,
   /** How long an offered site waits for the other one to take over, and then for it to say that it began. */
   handOverMs: 30_000,
   handOverGraceMs: 5_000,
@@ -303,4 +307,8 @@ related(
 related(limits.bulkPageEntriesMax <= limits.listLimitMax, 'a page of a bulk action is a page of the list');
 related(2 * limits.replyWaitMs < limits.bulkLeaseMs, 'a page is decided before its lease ends');
 related(limits.gateEveryMs * 3 < limits.gateForMs, 'gates are prolonged three times before they close');
-related(limits.siteTurnMs < limits.gateEveryMs, 'the controller comes round before gates are to be prolonged');
+related(limits.greetAwayMs < limits.greetMs, 'a site that is away is waited for shorter');
+related(
+  limits.siteTurnMs + limits.greetMs < limits.gateEveryMs,
+  'the controller comes round before gates are to be prolonged',
+);

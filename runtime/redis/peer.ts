@@ -30,6 +30,9 @@ export class RedisPeer implements PeerSite {
   /** One for each shard that is followed: its reads block. */
   readonly #followers = new Map<number, Connection>();
 
+  /** What the last greeting told of the link. */
+  #known: 'unknown' | 'here' | 'away' = 'unknown';
+
   constructor(options: PeerOptions) {
     this.#options = options;
     this.#space = options.space;
@@ -42,13 +45,17 @@ export class RedisPeer implements PeerSite {
     this.#followers.clear();
   }
 
+  /** Never keeps the caller for long: whoever looks after a role has leases to prolong meanwhile. */
   async greet(): Promise<PeerGreeting | undefined> {
-    // Says why there is no link, where a call would only wait for one.
-    await this.#shared.ready();
+    const linkMs = { unknown: limits.callDeadlineMs, here: limits.greetMs, away: limits.greetAwayMs }[this.#known];
+    this.#known = 'away';
+    await this.#shared.ready(linkMs);
     const names = ['deployment', 'version', 'shards', 'incarnation', 'number', 'role', 'epoch'] as const;
-    const [deployment, version, shards, incarnation, site, role, epoch] = await this.#shared.run((client) =>
-      client.hmget(this.#space.site, ...names),
+    const [deployment, version, shards, incarnation, site, role, epoch] = await this.#shared.run(
+      (client) => client.hmget(this.#space.site, ...names),
+      limits.greetMs,
     );
+    this.#known = 'here';
     if (!incarnation || !site) return undefined;
     return {
       deployment: deployment ?? '',
@@ -63,11 +70,13 @@ export class RedisPeer implements PeerSite {
 
   async whereabouts(shard: number): Promise<Whereabouts> {
     const keys = this.#space.shard(shard);
-    const [[incarnation, history, head, begins], [first]] = (await this.#shared.run((client) =>
-      Promise.all([
-        client.hmget(keys.lease, 'incarnation', 'history', 'head', 'begins'),
-        client.xrange(keys.journal, '-', '+', 'COUNT', 1),
-      ]),
+    const [[incarnation, history, head, begins], [first]] = (await this.#shared.run(
+      (client) =>
+        Promise.all([
+          client.hmget(keys.lease, 'incarnation', 'history', 'head', 'begins'),
+          client.xrange(keys.journal, '-', '+', 'COUNT', 1),
+        ]),
+      limits.greetMs,
     )) as [(string | null)[], RawEntry[]];
     const place = headOf(history ?? incarnation ?? '', head);
     return {

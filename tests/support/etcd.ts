@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { findTool } from './debiantool.ts';
 import { freshFolder } from './folders.ts';
+import { freePort } from './freeport.ts';
 
 export interface RunningEtcd {
   url: string;
@@ -13,14 +13,6 @@ export interface RunningEtcd {
   freeze(): void;
   go(): void;
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** @throws Error saying why there is none on this machine */

@@ -1,6 +1,6 @@
 /** Two whole sites of a pair as the composition root puts them together, on servers of their own. */
-import { createServer, type AddressInfo } from 'node:net';
 import { configSchema, type Config } from '../../config/schema.ts';
+import { freePort } from './freeport.ts';
 import { startProgram, type ProgramSite } from './program-site.ts';
 import { createDatabase, startPrivateRedis, type PrivateServer } from './servers.ts';
 import type { RunningRedis } from '../../runtime/embedded/redis.ts';
@@ -25,14 +25,6 @@ export interface PairProgramOptions {
   witness?: Record<string, unknown>;
   /** Other settings of the secondary's [peer]. */
   second?: Record<string, unknown>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 export async function preparePair(options: PairProgramOptions = {}): Promise<{
