@@ -5,6 +5,7 @@
 import type { Request, Response } from 'express';
 import { limits } from '../config/limits.ts';
 import type { Outcome } from '../runtime/protocol/envelope.ts';
+import { acknowledgementOf, confirm } from './acknowledgement.ts';
 import { callerOf } from './auth.ts';
 import { claim } from './claims.ts';
 import type { ApiContext } from './context.ts';
@@ -105,6 +106,7 @@ export async function submitMany(
     for (const { index, item } of level.map((at) => prepared[at]!))
       if ('error' in answers[index]!) refused.add(item.id);
   }
+  if (acknowledgementOf(request) === 'peer') await confirm(context, response);
   const failed = answers.filter((answer) => 'error' in answer).length;
   response
     .status(failed === 0 ? 202 : 207)

@@ -50,6 +50,8 @@ export interface PairContext {
   snapshot(actor: 'site' | 'sync'): Promise<JsonObject | undefined>;
   /** What the other site says of itself; undefined where it does not answer. */
   other(): Promise<{ role: string | undefined; epoch: number } | undefined>;
+  /** Whether the other site has stored what these shards had decided when this was called. @throws Unavailable */
+  untilFollowed(shards: readonly number[], deadlineMs: number): Promise<boolean>;
 }
 
 export interface PairAnswers {

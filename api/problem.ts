@@ -33,6 +33,7 @@ export const problemCodes = {
   'headers-too-large': [431, 'The headers are too large'],
   'internal-error': [500, 'This is a defect of the server'],
   'not-active': [503, 'The other site is to be asked'],
+  'peer-away': [503, 'The other site has not stored it'],
   'ingress-stopped': [503, 'Nothing more is taken in for now'],
   unavailable: [503, 'A server behind the API does not answer'],
 } as const satisfies Record<string, readonly [number, string]>;

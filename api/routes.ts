@@ -36,7 +36,10 @@ export const routes: Record<string, Record<string, Operation>> = {
       audited: false,
       parameters: [
         header('Idempotency-Key', 'The same key with the same body meets the same task.'),
-        header('Prefer', 'wait=n, or respond-async: not even the first decision is waited for.'),
+        header(
+          'Prefer',
+          'wait=n, or respond-async: not even the first decision is waited for; ack=peer: both sites of a pair have it.',
+        ),
         header('traceparent', 'W3C trace context; it travels with the task to the agent.'),
       ],
       body: { oneOf: [ref('Submit'), { type: 'array', items: ref('Submit'), maxItems: limits.batchEnvelopesMax }] },
@@ -51,6 +54,7 @@ export const routes: Record<string, Record<string, Operation>> = {
         'too-large',
         'unsupported-media-type',
         'idempotency-mismatch',
+        'peer-away',
         'ingress-stopped',
       ],
     },

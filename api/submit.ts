@@ -7,6 +7,7 @@ import { settledStatuses } from '../actors/task/status.ts';
 import { limits } from '../config/limits.ts';
 import { Unavailable } from '../runtime/protocol/errors.ts';
 import { address, makeId } from '../runtime/protocol/ids.ts';
+import { acknowledgementOf, confirm, refuseUnconfirmable } from './acknowledgement.ts';
 import { callerOf } from './auth.ts';
 import { parseStrict, readBody } from './body.ts';
 import { submitMany } from './bulk.ts';
@@ -25,6 +26,7 @@ export function submit(context: ApiContext): RequestHandler {
   return async (request, response) => {
     const { kind, text } = await readBody(request);
     const key = idempotencyKey(request);
+    if (acknowledgementOf(request) === 'peer') await refuseUnconfirmable(context, request, key);
     if (kind === 'ndjson') {
       const lines = text.split('\n').filter((line) => line.trim() !== '');
       const sources = lines.map((line) => () => parseStrict(line));
@@ -72,9 +74,10 @@ async function submitOne(
   if (outcome) refuse(outcome);
   response.location(linksOf(item.id).self);
   if (earlier !== undefined || outcome?.outcome === 'duplicate') response.set('Idempotent-Replayed', 'true');
-  if (isAsync) response.set('Preference-Applied', 'respond-async');
+  if (acknowledgementOf(request) === 'peer') await confirm(context, response);
+  if (isAsync) response.append('Preference-Applied', 'respond-async');
   else if (waitMs !== undefined && (outcome || earlier !== undefined)) {
-    response.set('Preference-Applied', `wait=${waitMs / 1000}`);
+    response.append('Preference-Applied', `wait=${waitMs / 1000}`);
     const task = await settledTask(context, response, item.id, callerOf(request), waitMs);
     response.status(settledStatuses.has(task.status) ? 200 : 202).json(task);
     return;
@@ -92,8 +95,9 @@ async function answerClaim(
 ): Promise<void> {
   response.location(linksOf(id).self);
   if (replayed) response.set('Idempotent-Replayed', 'true');
+  if (acknowledgementOf(request) === 'peer') await confirm(context, response);
   if (waitMs !== undefined && status !== undefined) {
-    response.set('Preference-Applied', `wait=${waitMs / 1000}`);
+    response.append('Preference-Applied', `wait=${waitMs / 1000}`);
     const task = await settledTask(context, response, id, callerOf(request), waitMs);
     response.status(settledStatuses.has(task.status) ? 200 : 202).json(task);
     return;

@@ -125,6 +125,9 @@ export const limits = {
   gateEveryMs: 2_000,
   /** How often the controller of a site looks at the world. */
   siteTurnMs: 250,
+  /** How long a submit that asks for it waits until the other site has stored it, and how often it looks. */
+  peerAckMs: 5_000,
+  peerAckPollMs: 5,
   /** The other site is asked who it is for no longer than this; it must leave time to prolong gates and the lease. */
   greetMs: 1_000,
   /** The same where it did not answer the last time: its link comes back by itself. */

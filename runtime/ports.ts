@@ -133,6 +133,10 @@ export interface MirrorStore {
   sample(shard: number, count: number): Promise<Address[]>;
   /** Reports of agents that nobody has decided. */
   reports(shard: number, mailboxes: readonly string[], count: number): Promise<Entry[]>;
+  /** The newest entry of its own journal. */
+  tip(shard: number): Promise<Position>;
+  /** Up to where the other site has stored its journal. */
+  followed(shard: number): Promise<Position>;
   /** The other site does not follow this one any more: its journal is kept for nobody. */
   unfollowed(shard: number): Promise<void>;
   /** Appends packages to the commands of the shard. */

@@ -5,6 +5,7 @@ import type { Entry, MirrorPlace, MirrorStore } from '../ports.ts';
 import { headOf, linkOf, type Cursor, type Link } from '../protocol/chain.ts';
 import type { Envelope } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
+import { positionStart, type Position } from '../protocol/journal.ts';
 import { peerReader, type Keyspace } from '../protocol/keys.ts';
 import type { Connection } from './connection.ts';
 import type { RawEntry } from './following.ts';
@@ -101,6 +102,19 @@ export class RedisMirrorStore implements MirrorStore {
       ),
     );
     return found.flat().slice(0, count);
+  }
+
+  async tip(shard: number): Promise<Position> {
+    const { journal } = this.#space.shard(shard);
+    const [last] = (await this.#connection.run((client) =>
+      client.xrevrange(journal, '+', '-', 'COUNT', 1),
+    )) as RawEntry[];
+    return last?.[0] ?? positionStart;
+  }
+
+  async followed(shard: number): Promise<Position> {
+    const { readers } = this.#space.shard(shard);
+    return (await this.#connection.run((client) => client.hget(readers, peerReader))) ?? positionStart;
   }
 
   async unfollowed(shard: number): Promise<void> {

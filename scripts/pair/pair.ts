@@ -28,6 +28,7 @@ import type { JsonObject } from '../../runtime/protocol/json.ts';
 import { viewOfStored } from '../../runtime/protocol/snapshot.ts';
 import { SiteController, type SiteStanding } from './controller.ts';
 import { Duty, type Work } from './duty.ts';
+import { untilFollowed } from './followed.ts';
 import { LagMeter, type Lag } from './lag.ts';
 import { roleOfNotice } from './notice.ts';
 
@@ -155,6 +156,10 @@ export class Pair implements Service, PairContext {
       if (error instanceof Unavailable) return undefined;
       throw error;
     }
+  }
+
+  untilFollowed(shards: readonly number[], deadlineMs: number): Promise<boolean> {
+    return untilFollowed(this.#settings, shards, deadlineMs);
   }
 
   #common(): Pick<

@@ -141,3 +141,49 @@ test('a check finds what differs at the standby, and mends it', { timeout: 120_0
   await act(two, 'check');
   await eventually('both are equal', async () => (await checked()).equal === true);
 });
+
+test(
+  'a submit with ack=peer is answered when both sites have it, and refused while that cannot be',
+  { timeout: 120_000 },
+  async () => {
+    const { one, two } = await startPair();
+    let keys = 0;
+    const send = (
+      headers: Record<string, string> = { 'Idempotency-Key': `k${++keys}` },
+      body: unknown = { type: 'echo' },
+    ) => one.running!.call('/tasks', body, { Prefer: 'ack=peer', ...headers });
+    for (let turn = 0; turn < 20; turn++) {
+      const { id } = await send();
+      // Without waiting: the answer says that it is there.
+      expect(await statusOf(two, id as string)).toBe('queued');
+    }
+    const { items } = (await send({ 'Idempotency-Key': 'many' }, [{ type: 'echo' }, { type: 'sing' }])) as {
+      items: { id: string }[];
+    };
+    for (const { id } of items) expect(await statusOf(two, id)).toBe('queued');
+
+    expect(await send({})).toMatchObject({ code: 'invalid-request', where: 'Idempotency-Key' });
+    expect(await send({ 'Idempotency-Key': 'a', Prefer: 'ack=all' })).toMatchObject({
+      where: 'Prefer',
+      remedy: 'ack=local or ack=peer',
+    });
+    expect(await send({ 'Idempotency-Key': 'a', Prefer: 'ack=peer, respond-async' })).toMatchObject({
+      where: 'Prefer',
+    });
+
+    await act(two, 'pause');
+    await eventually('it follows no more', async () => (await two.self())['link'] === 'paused');
+    const late = { 'Idempotency-Key': 'late' };
+    expect(await send(late)).toMatchObject({ code: 'peer-away', detail: expect.stringContaining('stored here') });
+    await act(two, 'resume');
+    await following(two);
+    const { id } = await send(late);
+    expect(await statusOf(two, id as string)).toBe('queued');
+
+    await two.redis.kill();
+    await eventually('it is refused before anything is stored', async () =>
+      String((await send())['detail']).includes('nothing was stored'),
+    );
+    await two.redis.restart();
+  },
+);
