@@ -1,6 +1,6 @@
 /** One attempt of a task: its policy, its limits in time, and the messages that begin and end it. Pure. */
 import type * as z from 'zod';
-import type { Effect } from '../../runtime/core/effect.ts';
+import type { BundledMessage, Effect, Message } from '../../runtime/core/effect.ts';
 import type { MachineEvent } from '../../runtime/protocol/envelope.ts';
 import { address, hash32, type Address } from '../../runtime/protocol/ids.ts';
 import type { Json, JsonObject } from '../../runtime/protocol/json.ts';
@@ -102,43 +102,47 @@ export function cancelMessage(context: TaskContext, self: string, reason: string
   };
 }
 
+type Assignment = { kind: string } & Record<string, Json | undefined>;
+
+/** What the agent is told. Member by member: spreads of ever other shapes cost more than the rest of the transition. */
+function assignment(context: TaskContext, event: TaskEvent): Assignment {
+  const { type, token = '', traceparent, parents } = context;
+  const message: Assignment = { kind: 'assign', task: event.self, type, token };
+  if (traceparent !== undefined) message['traceparent'] = traceparent;
+  message['attempt'] = context.attempt;
+  message['deadline'] = event.at + startToCloseMs(context);
+  message['parameters'] = context.parameters;
+  if (parents) message['parents'] = parents as unknown as Json;
+  return message;
+}
+
+/** As the fields of an inbox entry of its own: names and tokens as they are, everything else as JSON. */
+function asFields(message: Assignment): Message {
+  const fields: Record<string, string> = {};
+  for (const name in message) {
+    const value = message[name]!;
+    fields[name] = typeof value === 'string' && name !== 'parameters' ? value : JSON.stringify(value);
+  }
+  return fields as Message;
+}
+
 /** Hands the task to its agent: the message, and the agent's own count. */
 export function handOver(context: TaskContext, event: TaskEvent): Effect[] {
-  const { agent = '', token = '' } = context;
-  const watched = context.timeouts?.heartbeat_ms !== undefined;
-  const { attempt, type, parameters } = context;
-  const { traceparent, parents } = context;
-  const about = { kind: 'assign', task: event.self, type, token, ...(traceparent !== undefined && { traceparent }) };
-  const deadline = event.at + startToCloseMs(context);
+  const { agent = '' } = context;
+  const watched = context.timeouts?.heartbeat_ms === undefined ? 0 : 1;
   const claim = claimOf(context.demand);
-  const occupied = claim ? [event.self, watched ? 1 : 0, claim] : [event.self, watched ? 1 : 0];
-  return [
+  const effects: Effect[] = [
     event.type === 'assign' && event.batch
-      ? {
-          kind: 'bundle',
-          mailbox: agent,
-          message: {
-            ...about,
-            attempt,
-            deadline,
-            parameters,
-            ...(parents && { parents: parents as unknown as JsonObject }),
-          },
-        }
-      : {
-          kind: 'post',
-          mailbox: agent,
-          message: {
-            ...about,
-            attempt: String(attempt),
-            deadline: String(deadline),
-            parameters: JSON.stringify(parameters),
-            ...(parents && { parents: JSON.stringify(parents) }),
-          },
-        },
-    { kind: 'send', to: address('agent', agent), event: { type: 'occupy', tasks: [occupied] } as MachineEvent },
-    ...startedNews(context, event.self),
+      ? { kind: 'bundle', mailbox: agent, message: assignment(context, event) as BundledMessage }
+      : { kind: 'post', mailbox: agent, message: asFields(assignment(context, event)) },
+    {
+      kind: 'send',
+      to: address('agent', agent),
+      event: { type: 'occupy', tasks: [claim ? [event.self, watched, claim] : [event.self, watched]] } as MachineEvent,
+    },
   ];
+  if (context.claim) effects.push(...startedNews(context, event.self));
+  return effects;
 }
 
 /** To the uniqueness key that is free as soon as an agent has the task. */

@@ -20,8 +20,15 @@ export type TaskStatus = (typeof taskStatuses)[number];
 /** Statuses in which nothing more happens by itself: `Prefer: wait` and event streams end there. */
 export const settledStatuses: ReadonlySet<string> = new Set(['succeeded', 'cancelled', 'expired', 'parked']);
 
-/** The innermost state: the status that REST shows. */
+const statuses = new WeakMap<object, TaskStatus>();
+
+/** The innermost state: the status that REST shows. Tasks in one state mostly share its value, so it is looked up once. */
 export function taskStatus(state: StateValue): TaskStatus {
-  const text = stateText(state);
-  return text.slice(text.lastIndexOf('.') + 1) as TaskStatus;
+  if (typeof state === 'string') return state as TaskStatus;
+  let status = statuses.get(state);
+  if (status === undefined) {
+    const text = stateText(state);
+    statuses.set(state, (status = text.slice(text.lastIndexOf('.') + 1) as TaskStatus));
+  }
+  return status;
 }

@@ -46,6 +46,16 @@ export function stateTextOf(actor: Actor): string {
   return text;
 }
 
+const stateJsons = new WeakMap<object, string>();
+
+function stateJsonOf(actor: Actor): string {
+  const value = stateOf(actor);
+  if (typeof value === 'string') return JSON.stringify(value);
+  let json = stateJsons.get(value);
+  if (json === undefined) stateJsons.set(value, (json = JSON.stringify(value)));
+  return json;
+}
+
 export function viewOf(actor: Actor): ActorView {
   return {
     id: actor.id,
@@ -59,25 +69,22 @@ export function viewOf(actor: Actor): ActorView {
 
 /** The stored form as JSON text. Member order is fixed, so equal actors give equal bytes. */
 export function freeze(actor: Actor): string {
-  const { snapshot } = actor;
-  const stored: StoredActor = {
-    version: actor.definition.versionTag,
-    revision: actor.revision,
-    since: actor.since,
-    state: snapshot.value as StateValue,
-    context: snapshot.context as JsonObject,
-  };
-  if (isDone(actor)) stored.status = 'done';
-  if (snapshot.output !== undefined) stored.output = snapshot.output as JsonObject;
-  const history = snapshot.historyValue as Record<string, { id: string }[]>;
-  for (const key in history) {
-    stored.history ??= {};
-    // XState has them in the order in which they were entered last, and after a restore in that of the machine.
-    stored.history[key] = history[key]!.map((node) => node.id).sort();
-  }
-  if (actor.timers !== noTimers) stored.timers = actor.timers;
-  if (actor.recent.length > 0) stored.recent = actor.recent as string[];
-  return JSON.stringify(stored);
+  const { definition, snapshot, revision, since, timers, recent } = actor;
+  let text = `{"version":"${definition.versionTag}","revision":${revision},"since":${since},"state":${stateJsonOf(actor)},"context":${JSON.stringify(snapshot.context)}`;
+  if (isDone(actor)) text += ',"status":"done"';
+  if (snapshot.output !== undefined) text += `,"output":${JSON.stringify(snapshot.output)}`;
+  const history = historyOf(snapshot.historyValue as Record<string, { id: string }[]>);
+  if (history) text += `,"history":${JSON.stringify(history)}`;
+  if (timers !== noTimers) text += `,"timers":${JSON.stringify(timers)}`;
+  if (recent.length > 0) text += `,"recent":${JSON.stringify(recent)}`;
+  return `${text}}`;
+}
+
+function historyOf(nodes: Record<string, { id: string }[]>): Record<string, string[]> | undefined {
+  let history: Record<string, string[]> | undefined;
+  // XState has them in the order in which they were entered last, and after a restore in that of the machine.
+  for (const key in nodes) (history ??= {})[key] = nodes[key]!.map((node) => node.id).sort();
+  return history;
 }
 
 export type Thawed =
