@@ -76,6 +76,11 @@ async function measure(
       stops.push(() => redis.stop());
       args.push('--redis', redis.url);
     }
+    if (system.pair) {
+      const redis = await startRedis({ server, dataDir: join(folder, 'peer'), appendfsync, password: false });
+      stops.push(() => redis.stop());
+      args.push('--peer-redis', redis.url);
+    }
     if (system.postgres) {
       const settings = { max_connections: '200', synchronous_commit: appendfsync === 'always' ? 'on' : 'off' };
       const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), settings });

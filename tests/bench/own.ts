@@ -8,6 +8,7 @@ import { startSite } from '../support/site.ts';
 import type { Figures } from './measurement.ts';
 import { profiled, type SelfTime } from './profile.ts';
 import { Stage } from './stage.ts';
+import { Standby } from './standby.ts';
 import { verify } from './verify.ts';
 
 const { values } = parseArgs({
@@ -23,6 +24,10 @@ const { values } = parseArgs({
     agents: { type: 'string', default: '5' },
     slots: { type: 'string', default: '100' },
     'shards-used': { type: 'string', default: '1' },
+    /** Redis of the other site: the orchestrator is the active site of a pair. */
+    'peer-redis': { type: 'string' },
+    /** A standby runs there, in a process of its own. */
+    standby: { type: 'boolean', default: false },
     /** Characters of the parameters of a task. */
     text: { type: 'string', default: '5' },
     profile: { type: 'string' },
@@ -44,6 +49,7 @@ const stageOptions = {
   slots: Number(values.slots),
   shardsUsed: Number(values['shards-used']),
   text: 'x'.repeat(Number(values.text)),
+  ...(values['peer-redis'] !== undefined && { peerUrl: values['peer-redis'] }),
   keepJournal: values.measure === 'throughput' && values.postgres === undefined,
 };
 
@@ -77,6 +83,24 @@ async function throughput(): Promise<OwnOutcome> {
     else profile = await profiled(file, () => stage.run(tasks));
   });
   return { figures: { ...figures, ...(await verifiedEnd(stage)) }, ...(profile && { profile: profile.slice(0, 60) }) };
+}
+
+/** The same at the active site of a pair, with a standby that follows or with none. */
+async function mirror(): Promise<OwnOutcome> {
+  const stage = await Stage.set(stageOptions);
+  const standby = values.standby ? await Standby.start(stageOptions.url, stageOptions.peerUrl!, stage) : undefined;
+  await stage.order({ order: 'agents' });
+  await stage.run(Number(values.warmup));
+  await standby?.equal();
+  await standby?.figures(1);
+  const figures = await stage.measured(tasks, () => stage.run(tasks));
+  const followed = standby && { caughtUpMs: await standby.equal(), ...(await standby.figures(tasks)) };
+  await stage.dismiss();
+  await stage.site.supervisor.stop();
+  await standby?.equal();
+  await standby?.stop();
+  await stage.close();
+  return { figures: { ...figures, ...followed } };
 }
 
 async function latency(): Promise<OwnOutcome> {
@@ -156,7 +180,7 @@ async function takeover(): Promise<OwnOutcome> {
   return { figures: { firstDispatchMs } };
 }
 
-const measures: Record<string, () => Promise<OwnOutcome>> = { throughput, latency, backlog, takeover };
+const measures: Record<string, () => Promise<OwnOutcome>> = { throughput, mirror, latency, backlog, takeover };
 const measure = measures[values.measure];
 if (!measure) throw new Error(`--measure ${values.measure}: known are ${Object.keys(measures).join(', ')}`);
 console.log(JSON.stringify(await measure()));

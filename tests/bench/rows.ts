@@ -12,6 +12,8 @@ export interface System {
   args: readonly string[];
   redis: boolean;
   postgres: boolean;
+  /** Needs the Redis of a second site. */
+  pair?: true;
   isPeer: boolean;
 }
 
@@ -194,6 +196,23 @@ export function rowsOf(size: Sizes): Row[] {
       question: 'A shard with a backlog gets another owner: from asking for its lease to the first assignment',
       columns: [{ figure: 'firstDispatchMs', title: 'first dispatch ms', digits: 0 }],
       systems: [own(`${size.takeover} tasks`, 'one shard', 'takeover', ['--tasks', `${size.takeover}`])],
+    },
+    {
+      name: 'mirror',
+      question: 'The same work at the active site of a pair: what a standby costs that follows on the same machine',
+      columns: [
+        ...[rate, ...cpu],
+        { figure: 'standbyUs', title: 'standby us', digits: 1 },
+        { figure: 'standbyRedisUs', title: 'its Redis us', digits: 1 },
+        { figure: 'lagP50Ms', title: 'lag p50 ms', digits: 0 },
+        { figure: 'lagP99Ms', title: 'lag p99 ms', digits: 0 },
+        { figure: 'caughtUpMs', title: 'caught up ms', digits: 0 },
+      ],
+      base: 'no standby',
+      systems: [
+        { ...own('no standby', 'active site of a pair whose other site is away', 'mirror', load), pair: true },
+        { ...own('standby follows', 'the same, mirrored', 'mirror', [...load, '--standby']), pair: true },
+      ],
     },
     {
       name: 'agents',

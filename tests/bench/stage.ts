@@ -7,6 +7,7 @@ import { agentProjection } from '../../actors/agent/projection.ts';
 import { taskProjection } from '../../actors/task/projection.ts';
 import { limits } from '../../config/limits.ts';
 import { Projector, projectorReader } from '../../runtime/host/projector.ts';
+import type { SupervisorSettings } from '../../runtime/host/supervisor.ts';
 import { createSystem } from '../../runtime/host/system.ts';
 import { address, makeId, shardOfLane } from '../../runtime/protocol/ids.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
@@ -14,6 +15,7 @@ import { migrate } from '../../runtime/postgres/migrate.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
 import { PostgresProjectionStore } from '../../runtime/postgres/projector.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
+import { PairSite } from '../support/pair.ts';
 import { MemoryLog, startSite, type Site } from '../support/site.ts';
 import { familyCpuUs, redisCpuUs } from './cpu.ts';
 import type { ClientsData, ClientsOrder, ClientsReport } from './clients.ts';
@@ -32,6 +34,8 @@ export interface StageOptions {
   text: string;
   /** Keeps the whole journal, so that it can be replayed afterwards. */
   keepJournal: boolean;
+  /** With it, the site is the active one of a pair, and the other one's Redis is here. */
+  peerUrl?: string;
 }
 
 /** CPU since the processes began, in microseconds. */
@@ -42,7 +46,10 @@ interface Cpu {
   postgres: number;
 }
 
-const prefix = 'bench:';
+export const incarnation = 'bench';
+const siteEpoch = 11;
+/** Of all keys of the bench. */
+export const prefix = 'bench:';
 
 export class Stage {
   readonly site: Site;
@@ -92,7 +99,11 @@ export class Stage {
     const closing: (() => Promise<void> | void)[] = [];
     const readers = [...(options.keepJournal ? ['bench'] : []), ...(postgres ? [projectorReader] : [])];
     const common = { redis: { url, name: 'bench' }, space, system, log };
-    const store = new CountingStore({ ...common, journalReaders: readers });
+    const store = new CountingStore({
+      ...common,
+      journalReaders: readers,
+      ...(options.peerUrl !== undefined && { incarnation }),
+    });
     const projectors = new Map<number, Projector>();
     let projection: PostgresProjectionStore | undefined;
     if (postgres) {
@@ -110,7 +121,8 @@ export class Stage {
       return [projector];
     };
     const shards = Math.max(limits.shardsDefault, shardsUsed);
-    const site = await startSite({ url, prefix, shards, settings: { store, log, attach } });
+    const pair = options.peerUrl === undefined ? {} : await openActive(url, options.peerUrl, shards);
+    const site = await startSite({ url, prefix, shards, settings: { store, log, attach, ...pair } });
     const types = await registered(site, options);
     const stage = new Stage(options, { site, store, log, types }, projectors, projection, closing);
     await stage.#answer();
@@ -197,6 +209,15 @@ export class Stage {
     const [line] = this.log.lines;
     if (line) throw new Error(`the runtime complained: ${line.message} ${JSON.stringify(line.fields)}`);
   }
+}
+
+/** Makes the servers a pair whose first site is active. */
+async function openActive(url: string, peerUrl: string, shards: number): Promise<Partial<SupervisorSettings>> {
+  const active = new PairSite({ number: 1, url, peerUrl, shards, incarnation, prefix });
+  await active.begin();
+  await active.open(siteEpoch);
+  await active.close();
+  return { siteEpoch, passage: `${siteEpoch}` };
 }
 
 /** Types whose lanes lie in different shards, with their agents. */

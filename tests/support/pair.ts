@@ -13,7 +13,7 @@ import { mirrorVersion } from '../../runtime/protocol/chain.ts';
 import type { Address } from '../../runtime/protocol/ids.ts';
 import { dataShards, parseAddress } from '../../runtime/protocol/ids.ts';
 import type { Command } from '../../runtime/protocol/envelope.ts';
-import { keyspace } from '../../runtime/protocol/keys.ts';
+import { keyspace, type Keyspace } from '../../runtime/protocol/keys.ts';
 import { openClient, type Client } from '../../runtime/redis/client.ts';
 import { Connection } from '../../runtime/redis/connection.ts';
 import { RedisGates } from '../../runtime/redis/gates.ts';
@@ -32,6 +32,10 @@ export interface PairSiteOptions {
   peerUrl: string;
   shards: number;
   incarnation: string;
+  /** Of its keys. */
+  prefix?: string;
+  /** Hears what a standby says of its shards. */
+  told?: (status: MirrorStatus) => void;
   greeting?: Partial<PeerGreeting>;
   definitions?: readonly Definition[];
   /** For a peer behind TLS: what its certificate must be signed by. */
@@ -39,7 +43,7 @@ export interface PairSiteOptions {
 }
 
 export class PairSite {
-  readonly space = keyspace();
+  readonly space: Keyspace;
   readonly system = createSystem();
   readonly log = new MemoryLog();
   readonly redis: Client;
@@ -60,6 +64,7 @@ export class PairSite {
 
   constructor(options: PairSiteOptions) {
     const { url, peerUrl, number, shards, incarnation } = options;
+    this.space = keyspace(options.prefix);
     const { space, system, log } = this;
     this.#options = options;
     this.#shards = dataShards(shards);
@@ -93,13 +98,18 @@ export class PairSite {
     await this.#gates.shut(this.#shards);
   }
 
-  /** As the active site, under an epoch of its own. */
-  async activate(epoch: number): Promise<void> {
-    await this.halt();
+  /** Its shards may be written under this epoch from here on, by whoever runs them. */
+  async open(epoch: number): Promise<void> {
     this.#epoch = epoch;
     await prepare({ store: this.#store, mirrors: this.#mirrors, shards: this.#shards, owner: `promoter-${epoch}` });
     const opened = await this.#gates.open(this.#shards, epoch, 3_600_000);
     if (opened.outcome !== 'opened') throw new Error(JSON.stringify(opened));
+  }
+
+  /** As the active site, under an epoch of its own. */
+  async activate(epoch: number): Promise<void> {
+    await this.halt();
+    await this.open(epoch);
     const { number } = this.#options;
     await this.#run({
       siteEpoch: epoch,
@@ -126,7 +136,10 @@ export class PairSite {
           {
             ...{ mirrors: this.#mirrors, peer: this.#peer, greeting, site: this.#options.number },
             repairs: this.repairs,
-            told: (status) => void this.statuses.set(status.shard, status),
+            told: (status) => {
+              this.statuses.set(status.shard, status);
+              this.#options.told?.(status);
+            },
           },
           tenure,
         ),
