@@ -3,29 +3,18 @@
  * commits it as it stands: the same journal text, the same snapshots. It decides nothing and says nothing to anybody (R8).
  */
 import { limits } from '../../config/limits.ts';
-import type { Actor } from '../core/actor.ts';
 import { emptyCommit } from '../core/decision.ts';
 import { InvariantBroken } from '../core/invariant.ts';
-import { begun, courseOf, type Begin } from '../core/merge/course.ts';
-import { entryOf, followEntry } from '../core/merge/replica.ts';
-import type { Commit, LaneStatus, MirrorStore, PeerSite } from '../ports.ts';
-import {
-  barrierOf,
-  checkGreeting,
-  receive,
-  type Cursor,
-  type Greeting,
-  type Link,
-  type Refusal,
-} from '../protocol/chain.ts';
+import { courseOf } from '../core/merge/course.ts';
+import type { Commit, LaneStatus, MirrorPlace, MirrorStore, PeerSite, ShardOpening } from '../ports.ts';
+import { barrierOf, checkGreeting, type Greeting, type Refusal } from '../protocol/chain.ts';
 import { Unavailable } from '../protocol/errors.ts';
-import type { Address } from '../protocol/ids.ts';
-import { positionStart, type JournalEntry, type Position } from '../protocol/journal.ts';
+import { positionStart } from '../protocol/journal.ts';
 import { describe } from './describe.ts';
-import { copyShard, isNews } from './copy.ts';
+import { copyShard } from './copy.ts';
 import type { Repairs } from './comparison.ts';
+import { Follower, Refused } from './follower.ts';
 import { handOver, handOverWaiting } from './handover.ts';
-import { mirrored, thawed } from './mirrored.ts';
 import { prune } from './promotion.ts';
 import type { Runner, ShardSettings } from './shardsettings.ts';
 import { LeaseLost, type Tenure } from './tenure.ts';
@@ -56,23 +45,10 @@ export interface MirrorStatus {
   copied?: number;
 }
 
-/** The other site says something that cannot be taken. */
-export class Refused extends Error {
-  readonly refusal: Refusal;
-  constructor(refusal: Refusal) {
-    super(`${refusal.refused}: ${refusal.detail}`);
-    this.refusal = refusal;
-  }
-}
-
 interface State {
-  head: Cursor;
-  begins: readonly Begin[];
-  cursor: Position;
+  follower: Follower;
+  /** Number of the last commit under the lease's epoch. */
   sequence: number;
-  actors: Map<Address, Actor>;
-  /** Actors that were taken later than the links are: what they have already is passed over. */
-  ahead: Set<Address>;
   mailboxes: Set<string>;
 }
 
@@ -130,6 +106,7 @@ export class MirrorShard implements Runner {
       try {
         await this.#turn();
       } catch (error) {
+        await this.#state?.follower.settled().catch(() => undefined);
         this.#state = undefined;
         if (error instanceof LeaseLost) return 'lost';
         if (error instanceof Refused) this.#refuse(error.refusal);
@@ -153,21 +130,22 @@ export class MirrorShard implements Runner {
   async #turn(): Promise<void> {
     const { peer } = this.#mirror;
     const state = (this.#state ??= await this.#open());
+    const { follower } = state;
     await this.#repair(state);
     await this.#tidy(state);
-    const found = await peer.links(this.id, state.cursor, limits.mirrorLinksMax, limits.mirrorBlockMs);
+    const found = await peer.links(this.id, follower.cursor, limits.mirrorLinksMax, limits.mirrorBlockMs);
     for (const { position, link } of found) {
-      if (this.#stopping || !this.#tenure.holds) return;
-      await this.#take(state, position, link);
+      if (this.#stopping || !this.#tenure.holds) break;
+      await follower.take(position, link);
     }
-    if (found.length > 0) await peer.acknowledge(this.id, state.cursor);
-    else {
-      // Nothing came: is there nothing, or was the journal trimmed or written by another branch?
-      const there = await peer.whereabouts(this.id);
-      this.#say({ state: 'following', peerSequence: there.head.sequence });
-      if (there.head.hash !== state.head.hash && there.head.sequence <= state.head.sequence) this.#state = undefined;
-      else if (there.oldest > state.head.sequence + 1) this.#state = undefined;
-    }
+    await follower.settled();
+    if (found.length > 0) return peer.acknowledge(this.id, follower.cursor);
+    // Nothing came: is there nothing, or was the journal trimmed or written by another branch?
+    const { head } = follower;
+    const there = await peer.whereabouts(this.id);
+    this.#say({ state: 'following', peerSequence: there.head.sequence });
+    if (there.head.hash !== head.hash && there.head.sequence <= head.sequence) this.#state = undefined;
+    else if (there.oldest > head.sequence + 1) this.#state = undefined;
   }
 
   /** Where this shard stands, and what that asks for: only a shard on the history of the other site is followed. */
@@ -178,25 +156,19 @@ export class MirrorShard implements Runner {
     if (!theirs) throw new Unavailable('peer', 'the other site has not been started yet');
     const refusal = checkGreeting(greeting, theirs) ?? (theirs.site === site ? sameNumber(site) : undefined);
     if (refusal) throw new Refused(refusal);
+    // First of all: what is still on its way to the store would make what is read here old.
+    const sequence = await this.#retake();
     const opening = await store.open(this.#tenure.lease);
     await mirrors.unfollowed(this.id);
     const place = await mirrors.place(this.id);
-    const sequence = await this.#retake();
     const there = await peer.whereabouts(this.id);
     const oldest = (await mirrors.oldest(this.id)) ?? opening.head.sequence + 1;
     const course = place.copying
       ? ({ course: 'copy', why: 'the last copy was not finished' } as const)
       : courseOf({ head: opening.head, begins: opening.begins, oldest }, there);
-    const state: State = {
-      head: opening.head,
-      begins: opening.begins,
-      cursor: place.cursor ?? positionStart,
-      sequence,
-      actors: new Map(),
-      ahead: new Set(),
-      mailboxes: new Set(opening.mailboxes),
-    };
-    this.#say({ sequence: state.head.sequence, epoch: state.head.epoch, peerSequence: there.head.sequence });
+    const { head } = opening;
+    const state: State = { follower: this.#follower(opening, place), sequence, mailboxes: new Set(opening.mailboxes) };
+    this.#say({ sequence: head.sequence, epoch: head.epoch, peerSequence: there.head.sequence });
     switch (course.course) {
       case 'follow':
         return state;
@@ -215,7 +187,7 @@ export class MirrorShard implements Runner {
           {
             shard: this.id,
             fork: course.fork.sequence,
-            head: state.head.sequence,
+            head: head.sequence,
             gone: course.gone,
             packages: number,
           },
@@ -255,41 +227,17 @@ export class MirrorShard implements Runner {
     return 0;
   }
 
-  async #take(state: State, position: Position, link: Link): Promise<void> {
-    // A cursor that is not known yet is found by reading on from the beginning.
-    if (link.epoch <= state.head.epoch && link.sequence < state.head.sequence) {
-      state.cursor = position;
-      return;
-    }
-    const reception = receive(state.head, link, (hash) => hash === state.head.hash || state.head.sequence === 0);
-    if (!('taken' in reception)) throw new Refused(reception);
-    if (reception.taken === 'repeat') {
-      state.cursor = position;
-      return;
-    }
-    const entry = entryOf(link);
-    await this.#load(state, entry);
-    const before = new Map(entry.records.map(({ actor }) => [actor, state.actors.get(actor)] as const));
-    const { at, records } = entry;
-    for (const record of records)
-      if (!state.ahead.has(record.actor) || isNews(state.actors.get(record.actor), record))
-        followEntry(this.#settings.registry, state.actors, { at, records: [record] });
-    const commit = mirrored(entry, link, begun(state.begins, state.head, link), position, before, state.actors);
-    await this.#commit(state, commit);
-    state.cursor = position;
-    const lagMs = Math.max(0, this.#settings.system.now() - entry.at);
-    this.#say({ state: 'following', sequence: link.sequence, epoch: link.epoch, lagMs });
-    if (state.actors.size > limits.actorsCachedMax) state.actors.clear();
-  }
-
-  async #load({ actors }: State, { records }: JournalEntry): Promise<void> {
-    const { store, registry } = this.#settings;
-    const wanted = [...new Set(records.map(({ actor }) => actor))].filter((address) => !actors.has(address));
-    for (let from = 0; from < wanted.length; from += limits.scanCount) {
-      const page = wanted.slice(from, from + limits.scanCount);
-      const texts = await store.load(this.id, page);
-      for (const [address, text] of texts) actors.set(address, thawed(registry, address, text));
-    }
+  #follower({ head, begins }: ShardOpening, { cursor = positionStart, putOff }: MirrorPlace): Follower {
+    const { store, registry, system } = this.#settings;
+    return new Follower(
+      {
+        ...{ shard: this.id, registry, store },
+        commit: (commit) => this.#commit(this.#state!, commit),
+        stored: ({ sequence, epoch }, { at }) =>
+          this.#say({ state: 'following', sequence, epoch, lagMs: Math.max(0, system.now() - at) }),
+      },
+      { head, begins, cursor, putOff: putOff.keys() },
+    );
   }
 
   async #commit(state: State, commit: Commit): Promise<void> {
@@ -297,12 +245,6 @@ export class MirrorShard implements Runner {
     const outcome = await store.commit(this.#tenure.lease, ++state.sequence, commit, 'mirror');
     switch (outcome.outcome) {
       case 'committed':
-        if (commit.mirror?.anew) ({ head: state.head, begins: state.begins } = commit.mirror.anew);
-        if (commit.link) {
-          const { incarnation, epoch, sequence, hash } = commit.link;
-          state.head = { incarnation, epoch, sequence, hash };
-        }
-        if (commit.begins) state.begins = commit.begins;
         for (const mailbox of commit.mailboxesOpened) state.mailboxes.add(mailbox);
         for (const mailbox of commit.mailboxesClosed) state.mailboxes.delete(mailbox);
         committed(this.id, commit);
@@ -324,10 +266,7 @@ export class MirrorShard implements Runner {
     const texts = await this.#mirror.peer.load(this.id, wanted);
     const snapshots = new Map(wanted.map((address) => [address, texts.get(address) ?? null]));
     await this.#commit(state, { ...emptyCommit(this.#settings.system.now()), snapshots });
-    for (const address of wanted) {
-      state.actors.delete(address);
-      state.ahead.add(address);
-    }
+    state.follower.replaced(wanted);
     this.#settings.log.warn({ shard: this.id, actors: wanted }, 'mirror: these actors differed and were copied');
   }
 
@@ -338,9 +277,18 @@ export class MirrorShard implements Runner {
     if (system.monotonicMs() < this.#tidyAtMs) return;
     this.#tidyAtMs = system.monotonicMs() + limits.mirrorTidyEveryMs;
     await prune(store, mirrors, this.id, limits.relayEntriesMax);
-    const { head, mailboxes } = state;
+    const { follower, mailboxes } = state;
     const packages = await handOverWaiting(
-      { shard: this.id, site, head, mirrors, peer, application, mailboxes: [...mailboxes], snapshots: store },
+      {
+        shard: this.id,
+        site,
+        head: follower.head,
+        mirrors,
+        peer,
+        application,
+        mailboxes: [...mailboxes],
+        snapshots: store,
+      },
       (commit) => this.#commit(state, commit),
     );
     if (packages > 0) log.warn({ shard: this.id, actors: packages }, 'what was waiting here is handed over');

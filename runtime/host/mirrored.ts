@@ -17,7 +17,11 @@ export function thawed(registry: Registry, address: Address, text: string): Acto
   return outcome.actor;
 }
 
-/** The commit of a link as the standby makes it: what the active site's commit did to the shard, and nothing that left it. */
+/**
+ * The commit of a link as the standby makes it: what the active site's commit did to the shard, and nothing that left it.
+ * @param before what the actors were that the entry names
+ * @param waiting names of the envelopes that are put off here; without it, any may be
+ */
 export function mirrored(
   entry: JournalEntry,
   link: Link,
@@ -25,6 +29,7 @@ export function mirrored(
   cursor: Position | undefined,
   before: ReadonlyMap<Address, Actor | undefined>,
   actors: Actors,
+  waiting?: ReadonlySet<string>,
 ): Commit {
   const { at, records, beside = {} } = entry;
   const commit = emptyCommit(at);
@@ -44,9 +49,13 @@ export function mirrored(
     commit.outbound.push(item);
   }
   const putOff = new Map((beside.deferred ?? []).map((envelope) => [nameOf(envelope), JSON.stringify(envelope)]));
-  const decided = records.map(({ actor, id }) => `${actor} ${id}`).filter((name) => !putOff.has(name));
-  const mirror: MirrorChange = { putOff, decided, ...(cursor !== undefined && { cursor }) };
-  commit.mirror = mirror;
+  const decided =
+    waiting?.size === 0
+      ? []
+      : records
+          .map(({ actor, id }) => nameOf({ to: actor, id }))
+          .filter((name) => !putOff.has(name) && waiting?.has(name) !== false);
+  commit.mirror = { putOff, decided, ...(cursor !== undefined && { cursor }) } satisfies MirrorChange;
   return commit;
 }
 
