@@ -40,10 +40,17 @@ export class Flow {
   }
 }
 
-/** What matters for placing: not the key, and of limits the names only, as a task does not pass a dearer one of its kind. */
+const signatures = new WeakMap<Demand, string>();
+
 function signatureOf(demand: Demand | undefined): string {
   if (!demand) return '';
-  const { requires, prefers, resources, slots, limits } = demand;
+  let signature = signatures.get(demand);
+  if (signature === undefined) signatures.set(demand, (signature = written(demand)));
+  return signature;
+}
+
+/** What matters for placing: not the key, and of limits the names only, as a task does not pass a dearer one of its kind. */
+function written({ requires, prefers, resources, slots, limits }: Demand): string {
   if (!requires && !prefers && !resources && slots === undefined && !limits) return '';
   return JSON.stringify([requires, prefers, resources, slots, limits && Object.keys(limits).sort()]);
 }

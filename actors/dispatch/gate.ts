@@ -9,10 +9,10 @@ import { ReadyQueue, type ReadyTask } from './ready.ts';
 
 export interface Member {
   readonly address: Address;
-  readonly openedAt: number;
-  readonly status: TaskStatus;
-  readonly limit: number;
-  readonly strategy: 'queue' | 'cancel_in_progress' | 'cancel_newest';
+  openedAt: number;
+  status: TaskStatus;
+  limit: number;
+  strategy: 'queue' | 'cancel_in_progress' | 'cancel_newest';
 }
 
 const holding: ReadonlySet<TaskStatus> = new Set<TaskStatus>(['assigned', 'running', 'cancelling']);
@@ -44,16 +44,21 @@ export class Gate {
     const known = this.members.get(address);
     if (known && holding.has(known.status)) this.held--;
     if (known && known.strategy !== 'queue') this.#strict--;
-    this.members.delete(address);
     const concurrency = context?.demand?.concurrency;
-    if (!context || !concurrency || status === undefined || !open.has(status)) return;
+    if (!context || !concurrency || status === undefined || !open.has(status)) {
+      if (known) this.members.delete(address);
+      return;
+    }
     if (holding.has(status)) this.held++;
     const { limit, strategy } = concurrency;
     if (strategy !== 'queue') this.#strict++;
-    this.members.set(address, {
-      ...{ address, status, limit, strategy },
-      openedAt: context.openedAt ?? context.createdAt,
-    });
+    const openedAt = context.openedAt ?? context.createdAt;
+    if (known) {
+      known.openedAt = openedAt;
+      known.status = status;
+      known.limit = limit;
+      known.strategy = strategy;
+    } else this.members.set(address, { address, openedAt, status, limit, strategy });
   }
 
   /** The task that should stand in the queue for agents, after `taken` more attempts. */

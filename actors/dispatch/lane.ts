@@ -161,7 +161,8 @@ export class Lane {
     let gate = this.#gateOf.size > 0 ? this.#gateOf.get(address) : undefined;
     if (key === undefined && !gate) return undefined;
     if (!gate) {
-      const name = JSON.stringify([context?.tenant ?? '', key]);
+      // Neither may have control characters.
+      const name = `${context?.tenant ?? ''}\n${key!}`;
       gate = this.gates.get(name) ?? new Gate(name, key!);
       gate.observe(address, status, context);
       if (!gate.members.has(address)) return undefined;

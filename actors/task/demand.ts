@@ -95,14 +95,13 @@ export interface Claim {
 /** Context of a task that asks for anything; empty when it does not. */
 export function withDemand(input: Demand): { demand?: Demand } {
   const { concurrency, limits: costs, requires, prefers, resources, slots } = input;
-  const demand: Demand = {
-    ...(concurrency && { concurrency }),
-    ...(costs && Object.keys(costs).length > 0 && { limits: costs }),
-    ...(requires && requires.capabilities.length + requires.labels.length > 0 && { requires }),
-    ...(prefers && prefers.length > 0 && { prefers }),
-    ...(resources && Object.keys(resources).length > 0 && { resources }),
-    ...(slots !== undefined && slots > 1 && { slots }),
-  };
+  const demand: Demand = {};
+  if (concurrency) demand.concurrency = concurrency;
+  if (costs && Object.keys(costs).length > 0) demand.limits = costs;
+  if (requires && requires.capabilities.length + requires.labels.length > 0) demand.requires = requires;
+  if (prefers && prefers.length > 0) demand.prefers = prefers;
+  if (resources && Object.keys(resources).length > 0) demand.resources = resources;
+  if (slots !== undefined && slots > 1) demand.slots = slots;
   return Object.keys(demand).length > 0 ? { demand } : {};
 }
 

@@ -21,8 +21,8 @@ export function durable(context: Context, before: Context): Context {
   if (context === before) return context;
   for (const key in context) {
     const value = context[key];
-    if (value === undefined) return copied(context, '', 0);
-    if (value !== before[key] && closed(value, key, 0) !== value) return copied(context, '', 0);
+    if (value === undefined || (value !== before[key] && closed(value, key, 0) !== value))
+      return copied(context, '', 0, before);
   }
   return context;
 }
@@ -64,11 +64,12 @@ function closedObject(value: Context, path: string, depth: number): Context {
 }
 
 /** Member by member: an object that members are deleted from is slow ever after. */
-function copied(value: Context, path: string, depth: number): Context {
+function copied(value: Context, path: string, depth: number, before: Context = {}): Context {
   const whole: Record<string, unknown> = {};
   for (const key in value) {
     const child = value[key];
-    if (child !== undefined) whole[key] = closed(child, path + key, depth);
+    if (child === undefined) continue;
+    whole[key] = child === before[key] ? child : closed(child, path + key, depth);
   }
   return whole;
 }

@@ -9,6 +9,7 @@ import { keyspace } from '../../runtime/protocol/keys.ts';
 import { RedisGateway } from '../../runtime/redis/gateway.ts';
 import { MemoryLog } from '../support/site.ts';
 import { BenchAgent } from './agent.ts';
+import { demandsOf } from './demands.ts';
 
 const bulk = 500;
 
@@ -20,6 +21,8 @@ export interface ClientsData {
   slots: number;
   /** Text that makes parameters as large as they shall be. */
   text: string;
+  /** Tasks belong to tenants, and ask for concurrency keys and labels. */
+  demands: boolean;
 }
 
 /** Orders are carried out one after the other; each is answered. */
@@ -37,7 +40,7 @@ export interface ClientsReport {
   startMs: number[];
 }
 
-const { url, prefix, types, slots, text } = JSON.parse(process.argv[2]!) as ClientsData;
+const { url, prefix, types, slots, text, demands } = JSON.parse(process.argv[2]!) as ClientsData;
 const system = createSystem();
 const space = keyspace(prefix);
 const gateway = new RedisGateway({ redis: { url, name: 'bench-clients' }, space, system, log: new MemoryLog() });
@@ -67,8 +70,9 @@ let submitted = 0;
 
 function commandOf({ type, shard }: ClientsData['types'][number]): Command {
   const id = system.ulid();
-  const priority = 1 + (submitted++ % 10);
-  return { id, to: address('task', makeId('t', shard, id)), input: { type, parameters: { text }, priority } };
+  const number = submitted++;
+  const input = { type, parameters: { text }, priority: 1 + (number % 10), ...(demands && demandsOf(number)) };
+  return { id, to: address('task', makeId('t', shard, id)), input };
 }
 
 async function submit(count: number): Promise<void> {

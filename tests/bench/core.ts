@@ -16,12 +16,14 @@ import { address, makeId } from '../../runtime/protocol/ids.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
 import { encodeCommit } from '../../runtime/redis/encode.ts';
 import { silentTelemetry } from '../support/site.ts';
+import { demandsOf, labelsOf } from './demands.ts';
 import { profiled } from './profile.ts';
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '200' },
     batch: { type: 'string', default: '500' },
+    demands: { type: 'boolean', default: false },
     profile: { type: 'string' },
   },
 });
@@ -82,7 +84,7 @@ function run(entries: readonly Entry[]): ReadonlyMap<string, string[]> {
 
 for (let agent = 0; agent < agents; agent++) {
   const to = address('agent', makeId('a', shard, `b${agent}`));
-  const input = { type: 'text', slots: Number(values.batch), max_agents: 100, batch: true };
+  const input = { type: 'text', slots: Number(values.batch), max_agents: 100, batch: true, labels: labelsOf(agent) };
   run([entryOf('commands', ['command', JSON.stringify({ id: `r${agent}`, to, input })])]);
   const admitted = [{ id: 'x', to, origin: 'actor', event: { type: 'admitted', generation: 1 } }];
   run([entryOf('commands', ['derived', JSON.stringify(admitted)])]);
@@ -93,12 +95,10 @@ let submitted = 0;
 function submit(): Entry {
   const commands = Array.from({ length: Number(values.batch) }, () => {
     const id = system.ulid();
-    const priority = 1 + (submitted++ % 10);
-    return {
-      id,
-      to: address('task', makeId('t', shard, id)),
-      input: { type: 'text', parameters: { text: 'hello' }, priority },
-    };
+    const number = submitted++;
+    const demands = values.demands ? demandsOf(number) : {};
+    const input = { type: 'text', parameters: { text: 'hello' }, priority: 1 + (number % 10), ...demands };
+    return { id, to: address('task', makeId('t', shard, id)), input };
   });
   return entryOf('commands', ['batch', JSON.stringify(commands)]);
 }

@@ -24,6 +24,8 @@ const { values } = parseArgs({
     agents: { type: 'string', default: '5' },
     slots: { type: 'string', default: '100' },
     'shards-used': { type: 'string', default: '1' },
+    /** Tasks with tenants, concurrency keys and labels. */
+    demands: { type: 'boolean', default: false },
     /** Redis of the other site: the orchestrator is the active site of a pair. */
     'peer-redis': { type: 'string' },
     /** A standby runs there, in a process of its own. */
@@ -49,6 +51,7 @@ const stageOptions = {
   slots: Number(values.slots),
   shardsUsed: Number(values['shards-used']),
   text: 'x'.repeat(Number(values.text)),
+  demands: values.demands,
   ...(values['peer-redis'] !== undefined && { peerUrl: values['peer-redis'] }),
   keepJournal: values.measure === 'throughput' && values.postgres === undefined,
 };

@@ -198,6 +198,16 @@ export function rowsOf(size: Sizes): Row[] {
       systems: [own(`${size.takeover} tasks`, 'one shard', 'takeover', ['--tasks', `${size.takeover}`])],
     },
     {
+      name: 'demands',
+      question: 'The same work with ten tenants, a hundred concurrency keys and a required label',
+      columns: [rate, ...cpu],
+      base: 'plain tasks',
+      systems: [
+        own('plain tasks', 'a type and a priority', 'throughput', load),
+        own('with demands', 'a tenant, a key and a required label each', 'throughput', [...load, '--demands']),
+      ],
+    },
+    {
       name: 'mirror',
       question: 'The same work at the active site of a pair: what a standby costs that follows on the same machine',
       columns: [

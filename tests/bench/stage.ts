@@ -19,6 +19,7 @@ import { PairSite } from '../support/pair.ts';
 import { MemoryLog, startSite, type Site } from '../support/site.ts';
 import { familyCpuUs, redisCpuUs } from './cpu.ts';
 import type { ClientsData, ClientsOrder, ClientsReport } from './clients.ts';
+import { labelsOf } from './demands.ts';
 import type { Figures } from './measurement.ts';
 import { CountingStore } from './progress.ts';
 
@@ -32,6 +33,8 @@ export interface StageOptions {
   /** Shards that tasks go to, each by a type of its own. */
   shardsUsed: number;
   text: string;
+  /** Tasks belong to tenants, and ask for concurrency keys and labels. */
+  demands: boolean;
   /** Keeps the whole journal, so that it can be replayed afterwards. */
   keepJournal: boolean;
   /** With it, the site is the active one of a pair, and the other one's Redis is here. */
@@ -81,6 +84,7 @@ export class Stage {
     this.#closing = closing;
     const data: ClientsData = {
       ...{ url: options.url, prefix, types: this.types, slots: options.slots, text: options.text },
+      demands: options.demands,
     };
     this.#clients = fork(fileURLToPath(new URL('clients.js', import.meta.url)), [JSON.stringify(data)], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -235,7 +239,8 @@ async function registered(site: Site, { agents, slots, shardsUsed }: StageOption
     const { type, shard, agents: ids } = lanes[index % lanes.length]!;
     const id = makeId('a', shard, `bench${index}`);
     const to = address('agent', id);
-    await site.send({ id: system.ulid(), to, input: { type, slots, batch: true, max_agents: 100_000 } });
+    const labels = labelsOf(index);
+    await site.send({ id: system.ulid(), to, input: { type, slots, batch: true, max_agents: 100_000, labels } });
     registering.push(site.until(to, (view) => JSON.stringify(view.state).includes('idle'), 60_000));
     ids.push(id);
     if (registering.length === 50) await Promise.all(registering.splice(0));
