@@ -121,12 +121,17 @@ async function earlierTask(context: ApiContext, { id, shard }: Submission): Prom
   if (found.some((present, other) => present && other !== shard))
     throw mismatch('the Idempotency-Key was used before for a task of another type');
   if (found[shard]) return undefined;
+  const { system } = context;
+  const enough = new AbortController();
   try {
-    return (await retiredTask(context, id))?.status;
-  } catch (error) {
     // Without PostgreSQL, work is taken in all the same: the key then holds for what Redis still knows.
+    const late = system.sleep(limits.earlierTaskMs, enough.signal).then(() => undefined);
+    return (await Promise.race([retiredTask(context, id), late]))?.status;
+  } catch (error) {
     if (error instanceof Unavailable) return undefined;
     throw error;
+  } finally {
+    enough.abort();
   }
 }
 

@@ -177,6 +177,8 @@ export const limits = {
   /** How often a projector looks without having been told. */
   projectorIdleMs: 1_000,
   queryTimeoutMs: 30_000,
+  /** For PostgreSQL to say whether a task that has left Redis had the Idempotency-Key of a submit. */
+  earlierTaskMs: 2_000,
   /** Months for which the history has a place ahead of time, and how often that is looked at. */
   historyMonthsAheadMax: 2,
   /** Rows that one statement removes from a list, so that nobody waits for it. */

@@ -22,6 +22,8 @@ export interface PostgresSettings {
  * too long, a server that only reads for now, its disk.
  */
 const transient = /^(08|53|57|40|58|55P03|25P03|25006)/;
+/** Not what this program works on: a user without rights, another database, tables or columns that are not there. */
+const foreign = /^(28|3D|3F|42501|42P01|42703)/;
 const unreachable =
   /^(ENOENT|ECONN(REFUSED|RESET|ABORTED)|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|ENOTFOUND|EAI_AGAIN|EPIPE)$/;
 /** A certificate that does not hold today may be renewed tomorrow. */
@@ -112,6 +114,14 @@ function withoutTlsParameters(url: string): string {
 function asUnavailable(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof Unavailable) return error;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (error instanceof pg.DatabaseError && foreign.test(code))
+    return new Unavailable(
+      'postgres',
+      `${error.message}; "orchestrator migrate validate" says what is not as it should be`,
+      {
+        cause: error,
+      },
+    );
   // The message of the server may quote anyone's data, so there only the code decides.
   const passes =
     error instanceof pg.DatabaseError

@@ -287,17 +287,24 @@ export class RedisShardStore implements ShardStore {
         'journal is long: a reader is behind; ingress stops when it is full',
       );
     let inboxTrimmed = 0;
-    for (const mailbox of mailboxes) inboxTrimmed += await this.#tidyInbox(this.#space.inbox(lease.shard, mailbox));
+    const bare: string[] = [];
+    for (const mailbox of mailboxes) {
+      const trimmed = await this.#tidyInbox(this.#space.inbox(lease.shard, mailbox));
+      if (trimmed === undefined) bare.push(mailbox);
+      else inboxTrimmed += trimmed;
+    }
+    // Somebody deleted an inbox or its group: its agent would read nothing for ever.
+    if (bare.length > 0) await this.#repair(lease.shard, await this.#present(lease.shard, bare));
     await this.#removeIdleConsumers(this.#streams(lease.shard, mailboxes), lease.owner);
     return { journalTrimmed, inboxTrimmed };
   }
 
-  /** Messages that the agent has taken over are not needed any more. */
-  async #tidyInbox(inbox: string): Promise<number> {
+  /** Messages that the agent has taken over are not needed any more. Undefined where the agents' group is missing. */
+  async #tidyInbox(inbox: string): Promise<number | undefined> {
     return this.#shared.run(async (client) => {
       const groups = (await client.xinfo('GROUPS', inbox).catch(() => [])) as unknown[][];
       const group = groups.map(pairs).find((entry) => entry['name'] === agentGroup);
-      if (!group) return 0;
+      if (!group) return undefined;
       const delivered = String(group['last-delivered-id']);
       const [count, lowest] = (await client.xpending(inbox, agentGroup)) as [number, string | null];
       const oldest = count > 0 && lowest ? lowest : afterPosition(delivered);

@@ -91,7 +91,13 @@ describe('the data', () => {
     await expect(pool.query("SELECT 'x'::jsonb")).rejects.toMatchObject({ code: '22P02' });
     // The server quotes the data: words in it mean nothing.
     await expect(pool.query("SELECT 'timeout'::int")).rejects.toMatchObject({ code: '22P02' });
-    await expect(pool.query('SELECT * FROM nowhere')).rejects.toMatchObject({ code: '42P01' });
+  });
+
+  test('are not, where tables or columns are missing: an operator has to look', async () => {
+    const pool = open();
+    for (const text of ['SELECT * FROM nowhere', 'SELECT nothing FROM pg_class'])
+      await expect(pool.query(text)).rejects.toThrow(/does not exist; "orchestrator migrate validate"/);
+    await expect(pool.query('SELECT * FROM nowhere')).rejects.toBeInstanceOf(Unavailable);
   });
 });
 

@@ -62,6 +62,8 @@ export interface Call {
 
 export interface ApiSite {
   site: Site;
+  /** URL of its database. */
+  database: string;
   url: string;
   port: number;
   log: MemoryLog;
@@ -102,7 +104,8 @@ export async function startApi({
   const space = keyspace(prefix);
   const system = createSystem();
   const log = new MemoryLog();
-  const pool = new Pool({ url: await createDatabase('api'), log });
+  const database = await createDatabase('api');
+  const pool = new Pool({ url: database, log });
   await migrate(pool, log);
   const store = new PostgresProjectionStore(pool, [taskProjection, agentProjection, scheduleProjection]);
   const journals = new RedisJournalReader({ redis: { url, name: 'api-journals' }, space, system, log });
@@ -210,6 +213,7 @@ export async function startApi({
   const admin = mint([]);
   return {
     site,
+    database,
     url: server.url,
     port: Number(new URL(server.url).port),
     log,
