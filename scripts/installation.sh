@@ -50,6 +50,10 @@ run_program() {
     name=$(basename "$secret" | tr 'a-z' 'A-Z')
     export "ORCHESTRATOR_${name/./__}=$(cat "$secret")"
   done
+  # The command line comes to the API like any other client.
+  if [ "$program" = orchestrator.js ] && [ -z "${NODE_EXTRA_CA_CERTS:-}" ] && [ -f "$prefix/config/certs/ca.crt" ]; then
+    export NODE_EXTRA_CA_CERTS="$prefix/config/certs/ca.crt"
+  fi
   cd "$prefix"
   exec setpriv --reuid "$user" --regid "$user" --init-groups --inh-caps=-all --no-new-privs \
     "$NODE_PROGRAM" "$prefix/current/.build/scripts/$program" "$@"

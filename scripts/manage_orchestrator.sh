@@ -34,7 +34,8 @@ main() {
   esac
   find_installation
   case $command in
-    promote | backup | restore) run_program orchestrator.js "$command" "$@" ;;
+    promote) run_program orchestrator.js site promote "$@" ;;
+    backup | restore) run_program orchestrator.js "$command" "$@" ;;
   esac
   if with_systemd; then
     "systemd_$command" "$@"

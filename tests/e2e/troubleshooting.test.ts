@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freshFolder } from '../support/folders.ts';
+import { findLogrotate } from '../support/logrotate.ts';
 import { installedApi as api, installedCerts as certs, machineLoad } from '../support/machineload.ts';
 import { SystemdMachine, whyNoMachine } from '../support/systemd-machine.ts';
 
@@ -26,6 +27,11 @@ const doctor = async (): Promise<string> => {
   const { code, words } = await machine.run('orchestrator', 'doctor');
   return `${code}: ${words}`;
 };
+const ask = async (...args: string[]): Promise<string> => {
+  const token = await machine.done('orchestrator', 'token', '--scope', 'admin');
+  const headers = ['-H', `Authorization: Bearer ${token}`, '-H', 'Content-Type: application/json'];
+  return machine.done('curl', '-sf', '--cacert', `${certs}/ca.crt`, ...headers, ...args);
+};
 const lastWords = (): Promise<string> =>
   machine.shell(`journalctl --no-pager -o cat -n 40 -u ${service}; tail -n 20 ${prefix}/logs/orchestrator.error.log`);
 
@@ -37,6 +43,15 @@ describe.skipIf(missing !== undefined)('an installed service', { timeout: 240_00
     await machine.done('/srv/source/scripts/install_orchestrator.sh', '--name', 'orchestrator.test');
   }, 240_000);
   afterAll(() => machine?.stop());
+
+  test('right after the installation the doctor finds nothing wrong, and the command line gets in', async () => {
+    expect(await doctor()).toMatch(/^0: [\s\S]*nothing is wrong/);
+    expect(await machine.done('orchestrator', 'task', 'list')).toBe('no such tasks');
+    const { code, words } = await machine.run(manage, 'promote');
+    expect([code, words]).toEqual([1, expect.stringMatching(/this site runs alone; .*\[peer\]/)]);
+    // An agent that says nothing from here on; the last test but one looks what became of it.
+    await ask('-d', '{"id": "silent", "type": "echo"}', `${api}/api/v1/agents`);
+  });
 
   test('has a certificate for each name that was asked for, and one for the other site', async () => {
     await machine.done('openssl', 'verify', '-CAfile', `${certs}/ca.crt`, `${certs}/server.crt`, `${certs}/site.crt`);
@@ -119,6 +134,53 @@ describe.skipIf(missing !== undefined)('an installed service', { timeout: 240_00
     },
   );
 
+  test('the disk of Redis is full: submits are refused, the doctor says where, and with room it goes on by itself', async () => {
+    const data = `${prefix}/data/redis`;
+    const submit = (): Promise<string> => ask('-d', '{"type": "rare"}', `${api}/api/v1/tasks`).catch(() => 'refused');
+    await machine.shell(`systemctl stop ${service} ${redisService}; cp -a ${data} /srv/redis
+      mount -t tmpfs -o size=24m,mode=700,uid=$(stat -c %u ${data}),gid=$(stat -c %g ${data}) none ${data}
+      cp -a /srv/redis/. ${data}/; systemctl start ${redisService} ${service}`);
+    await isReady();
+    expect(await submit()).toContain('"status":"queued"');
+    await machine.shell(`dd if=/dev/zero of=${data}/filler bs=64k 2> /dev/null || true`);
+    await expect.poll(submit, { timeout: 30_000 }).toBe('refused');
+    expect(await machine.shell(`journalctl --no-pager -o cat -n 60 -u ${redisService}`)).toMatch(
+      /Short write|No space/,
+    );
+    expect(await doctor()).toMatch(/^1: [\s\S]*failed +disk +0 MiB free .*data\/redis\n +remedy: free space/);
+    await machine.shell(`rm ${data}/filler`);
+    await isReady();
+    await expect.poll(submit, { timeout: 30_000 }).toContain('"status":"queued"');
+    await machine.shell(`systemctl stop ${service} ${redisService}; cp -a ${data}/. /srv/redis/; umount ${data}
+      cp -a /srv/redis/. ${data}/; systemctl start ${redisService} ${service}`);
+    await isReady();
+    expect(await machine.done('orchestrator', 'task', 'list', '--type', 'rare')).toMatch(/(t-\d+-\S+[\s\S]*){2}/);
+  });
+
+  test('the network is away: the doctor says what cannot be reached, and afterwards it is taken up without a hand', async () => {
+    await machine.shell('ip link set lo down; sleep 3');
+    expect(await readiness()).toBe('');
+    expect(await doctor()).toMatch(/^1: [\s\S]*failed +Redis/);
+    await machine.shell('ip link set lo up');
+    await isReady();
+  });
+
+  test('log files are rotated, and lines go on in the new ones', async () => {
+    const logrotate = await findLogrotate();
+    if ('missing' in logrotate) throw new Error(`no logrotate: ${logrotate.missing}`);
+    await machine.shell(`${logrotate.command} -f -s /srv/rotated /etc/logrotate.d/supreme-ai-orchestrator`);
+    const [now, before] = await Promise.all(
+      ['orchestrator.log', 'orchestrator.log.1'].map((file) => machine.shell(`cat ${prefix}/logs/${file}`)),
+    );
+    expect(before).toContain('"msg":"ready"');
+    expect(now).not.toContain('"msg":"ready"');
+    await machine.shell(`${manage} reload`);
+    await expect
+      .poll(() => machine.shell(`cat ${prefix}/logs/orchestrator.log`), { timeout: 20_000 })
+      .toContain('"msg":"reloaded"');
+    expect(await machine.shell(`cat ${prefix}/logs/orchestrator.log.1`)).toBe(before);
+  });
+
   test('a certificate changes under load, and no request fails', async () => {
     const running = await machineLoad(machine, folder);
     const serial = (): Promise<string> =>
@@ -147,5 +209,38 @@ describe.skipIf(missing !== undefined)('an installed service', { timeout: 240_00
       ...['curl', '-s', '--cacert', `${certs}/ca.crt`, '-H', `Authorization: Bearer ${token}`, `${api}/api/v1/status`],
     );
     expect((JSON.parse(status) as { tasks: Record<string, number> }).tasks['succeeded']).toBeGreaterThan(0);
+  });
+
+  test('an agent that does not respond is lost, and the list says since when', async () => {
+    const list = (): Promise<string> => machine.done('orchestrator', 'agent', 'list');
+    await expect.poll(list, { timeout: 90_000, interval: 1_000 }).toMatch(/silent.* lost/i);
+  });
+
+  test('without systemd: the same script manages it through pid files', async () => {
+    await machine.shell(`systemctl stop ${service} ${redisService}`);
+    // systemd is there, and nothing shows it.
+    const without = async (script: string): Promise<string> => {
+      const hidden = `mount -t tmpfs none /run/systemd; manage=${manage}; ${script}`;
+      const { code, words } = await machine.run('unshare', '-m', '--propagation', 'private', 'bash', '-c', hidden);
+      return `${code}: ${words}`;
+    };
+    expect(await without('$manage status')).toMatch(/^3: orchestrator does not run\nredis does not run/);
+    expect(await without('$manage reload')).toMatch(/^1: FAILED: it does not run\n {2}mend it: .* start/);
+    expect(await without('$manage start')).toMatch(/^0: started, process \d+/);
+    await isReady();
+    expect(await without('$manage start')).toMatch(/^0: runs already, process \d+/);
+    expect(await without('$manage status')).toMatch(/^0: orchestrator runs, process \d+\nredis runs, process \d+/);
+    expect(await without('$manage reload')).toMatch(/^0: reloaded/);
+    expect(await without('$manage logs -n 3')).toContain('"msg":"reloaded"');
+    expect(await without('$manage stop')).toMatch(/^0: stopped/);
+    // A number from before the last boot may be any program's by now.
+    expect(
+      await without('echo 1 > /run/supreme-ai-orchestrator/orchestrator.pid; $manage stop; $manage status'),
+    ).toMatch(/^3: stopped\norchestrator does not run/);
+    expect(await without('$manage start; $manage restart')).toMatch(/^0: started.*\nstopped\nstarted/);
+    await isReady();
+    expect(await without('$manage stop')).toMatch(/^0: stopped/);
+    await machine.shell(`systemctl start ${redisService} ${service}`);
+    await isReady();
   });
 });

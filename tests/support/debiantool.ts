@@ -10,6 +10,10 @@ const run = promisify(execFile);
 export interface DebianTool {
   program: string;
   package: string;
+  /** Packages of libraries that it needs, unpacked beside it. */
+  libraries?: readonly string[];
+  /** Folder of the package that it is in; default usr/bin. */
+  folder?: string;
   /** Folder of the cache. */
   cache: string;
 }
@@ -24,15 +28,16 @@ export async function findTool(tool: DebianTool): Promise<{ path: string } | { m
   )
     return { path: tool.program };
   const cache = join(projectRoot, '.cache', tool.cache);
-  const path = join(cache, 'usr/bin', tool.program);
+  const path = join(cache, tool.folder ?? 'usr/bin', tool.program);
   if (await exists(path)) return { path };
   await mkdir(join(projectRoot, '.cache'), { recursive: true });
   const work = await mkdtemp(join(projectRoot, `.cache/${tool.cache}-`));
   try {
-    await run('apt-get', ['-q', 'download', tool.package], { cwd: work, timeout: 120_000 });
-    const archive = (await readdir(work)).find((name) => name.endsWith('.deb'));
-    if (archive === undefined) return { missing: `apt has no package named ${tool.package}` };
-    await run('dpkg-deb', ['-x', join(work, archive), join(work, 'tree')]);
+    const packages = [tool.package, ...(tool.libraries ?? [])];
+    await run('apt-get', ['-q', 'download', ...packages], { cwd: work, timeout: 120_000 });
+    const archives = (await readdir(work)).filter((name) => name.endsWith('.deb'));
+    if (archives.length < packages.length) return { missing: `apt has not all of ${packages.join(', ')}` };
+    for (const archive of archives) await run('dpkg-deb', ['-x', join(work, archive), join(work, 'tree')]);
     // Another run may have been faster.
     await rename(join(work, 'tree'), cache).catch(() => undefined);
     return (await exists(path)) ? { path } : { missing: `the package ${tool.package} has no ${tool.program}` };
