@@ -41,6 +41,9 @@ const wanted: Record<z.infer<typeof statusSchema>['status'], { event: string; re
   RETIRED: { event: 'retire', reached: ['RETIRED'] },
 };
 
+/** In these the present registration of an agent holds. */
+const working: ReadonlySet<AgentStatus> = new Set<AgentStatus>(['IDLE', 'BUSY', 'PAUSED', 'DRAINING', 'SUSPECT']);
+
 export function agentRoutes(context: ApiContext): Router {
   const router = Router();
   const { shards } = context.site;
@@ -74,6 +77,23 @@ export function agentRoutes(context: ApiContext): Router {
   router.get('/:id', allow('read'), async (request, response) => {
     const { id } = idOf(request, 'a', shards);
     response.json(await agentNow(context, id));
+  });
+
+  router.get('/:id/registration', allow('agents:register'), async (request, response) => {
+    const { id, shard } = idOf(request, 'a', shards);
+    const { pair } = context;
+    if (pair && pair.standing.role !== 'active')
+      throw new Problem('not-active', `this site is ${pair.standing.role}: agents work for the active one`, {
+        remedy: `ask ${pair.otherApi}`,
+        retryAfterSeconds: 2,
+      });
+    const view = await storedView(context, 'agent', id);
+    if (!view) throw new Problem('not-found', `there is no agent ${id}`);
+    const status = agentStatus(view.state);
+    if (!working.has(status))
+      throw new Problem('not-legal-now', `the agent is ${status}: register it anew`, { state: view.state, legal: [] });
+    const withAccount = await accountOf(context, id, shard, view);
+    response.json(registrationOf(context, id, shard, view, withAccount));
   });
 
   router.put('/:id', allow('agents:control'), async (request, response) => {

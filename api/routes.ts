@@ -303,6 +303,15 @@ export const routes: Record<string, Record<string, Operation>> = {
       problems: ['invalid-request', 'invalid-id', 'not-found', 'not-legal-now'],
     },
   },
+  '/api/v1/agents/{id}/registration': {
+    get: {
+      summary: 'The present registration of an agent: what it needs to go on at this site of a pair',
+      scope: 'agents:register',
+      parameters: [agentId],
+      answers: { 200: ['As its registration was answered, for this site.', ref('Registration')] },
+      problems: ['invalid-id', 'not-found', 'not-legal-now', 'not-active'],
+    },
+  },
   '/api/v1/agents/{id}/inbox': {
     get: {
       summary: 'Messages for an agent that comes over HTTP; waits for the first one',

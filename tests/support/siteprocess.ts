@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { writeFile } from 'node:fs/promises';
 import { stringify } from 'smol-toml';
-import { mintToken } from '../../api/token.ts';
+import { mintToken, type Scope } from '../../api/token.ts';
 import { projectRoot } from '../../scripts/root.ts';
 import { Chance } from './chance.ts';
 import { FaultProxy } from './faultproxy.ts';
@@ -41,6 +41,8 @@ export type Answer = Record<string, unknown>;
 export interface Pair {
   one: SiteProcess;
   two: SiteProcess;
+  /** A token for both sites. */
+  token(...scopes: Scope[]): string;
   /** Cuts all that the sites say to one another, or lets it through again. */
   cut(yes: boolean): void;
   dispose(): Promise<void>;
@@ -87,6 +89,7 @@ export async function startPair(etcd?: string): Promise<Pair> {
   return {
     one,
     two,
+    token: (...scopes) => tokenWith(scopes),
     cut: (yes) => {
       for (const proxy of proxies) proxy.set({ mode: yes ? 'refuse' : 'pass' });
     },
@@ -96,6 +99,13 @@ export async function startPair(etcd?: string): Promise<Pair> {
       await Promise.all([...redis, ...postgres].map((server) => server.dispose()));
     },
   };
+}
+
+function tokenWith(scopes: Scope[]): string {
+  return mintToken({
+    ...{ secret, issuer: 'supreme-ai-orchestrator', audience: 'orchestrator-api', subject: 'drill' },
+    ...{ scopes, lifetimeSeconds: 86_400 },
+  });
 }
 
 /** Of the witness in these drills. */
@@ -115,10 +125,7 @@ function siteProcess(
   let child: ChildProcess | undefined;
   let words = '';
   const headers = {
-    Authorization: `Bearer ${mintToken({
-      ...{ secret, issuer: 'supreme-ai-orchestrator', audience: 'orchestrator-api', subject: 'drill' },
-      ...{ scopes: ['admin'], lifetimeSeconds: 86_400 },
-    })}`,
+    Authorization: `Bearer ${tokenWith(['admin'])}`,
     'Content-Type': 'application/json',
   };
   const start = async (): Promise<void> => {

@@ -3,7 +3,8 @@
  *
  * It keeps the promises that the protocol asks for: work is taken over before it is acknowledged, every report quotes
  * the token of its attempt, an attempt ends with exactly one final report, and heartbeats name what runs. When the server
- * has given the agent up, it registers anew, as a new generation, and forgets what it did before.
+ * has given the agent up, it registers anew, as a new generation, and forgets what it did before. Of a pair of sites it works
+ * for the active one, and follows when that changes: attempts go on, and end at the site that is active then.
  */
 import { Attempts, type Handler } from './attempts.ts';
 import { pause } from './connection.ts';
@@ -11,6 +12,7 @@ import { beatUntil } from './heartbeat.ts';
 import { readInbox } from './inbox.ts';
 import { silent, type AgentLog } from './log.ts';
 import type { Assignment, InboxMessage } from './message.ts';
+import { Whereabouts } from './whereabouts.ts';
 import { register, type Registration, type RegistrationRequest } from './registration.ts';
 import { openReporter, type Report, type Reporter } from './reporter.ts';
 import { Route } from './route.ts';
@@ -18,8 +20,8 @@ import { Route } from './route.ts';
 export type { Handler, Progress, Task } from './attempts.ts';
 
 export interface AgentOptions {
-  /** Base address of the server, for example `http://127.0.0.1:8000`. */
-  api: string;
+  /** Base address of the server, for example `http://127.0.0.1:8000`; of a pair of sites, the addresses of both. */
+  api: string | readonly string[];
   /** Bearer token with the right to register agents. */
   token: string;
   type: string;
@@ -61,6 +63,10 @@ const chunkReasons: ReadonlySet<string> = new Set(['chunk-gap', 'chunks-full', '
 /** Everything of one generation; it ends as a whole. */
 interface Session {
   registration: Registration;
+  /** Of inbox and outbox. */
+  routes: readonly Route[];
+  /** The highest that a message named: what a site of a lower one still says is void. */
+  epoch: number;
   reporter: Reporter;
   attempts: Attempts;
   reading: AbortController;
@@ -71,6 +77,7 @@ interface Session {
 
 export function createAgent(options: AgentOptions): Agent {
   const log = options.logger ?? silent;
+  const apis = [options.api].flat();
   const leaving = new AbortController();
   let session: Session | undefined;
   let id = options.id;
@@ -96,10 +103,14 @@ export function createAgent(options: AgentOptions): Agent {
   /** Tries until the server takes it, refuses it, or the agent leaves. */
   async function registered(): Promise<Registration | undefined> {
     for (let waitMs = registerRetryMinMs; !leaving.signal.aborted; waitMs = Math.min(waitMs * 2, registerRetryMaxMs)) {
-      const answer = await register(options.api, options.token, request());
-      if (answer.outcome === 'registered') return answer.registration;
-      if (answer.outcome === 'refused') throw new Error(`the agent cannot register: ${answer.reason}`);
-      log.warn({ reason: answer.reason, retryInMs: waitMs }, 'the registration waits');
+      const reasons: string[] = [];
+      for (const api of apis) {
+        const answer = await register(api, options.token, request());
+        if (answer.outcome === 'registered') return answer.registration;
+        if (answer.outcome === 'refused') throw new Error(`the agent cannot register: ${answer.reason}`);
+        reasons.push(answer.reason);
+      }
+      log.warn({ reason: reasons.join('; '), retryInMs: waitMs }, 'the registration waits');
       await pause(waitMs, leaving.signal);
     }
     return undefined;
@@ -108,12 +119,14 @@ export function createAgent(options: AgentOptions): Agent {
   function open(registration: Registration): Session {
     id = registration.id;
     const { redisUrl = registration.redisUrl } = options;
-    const route = (): Route => new Route(redisUrl, registration.redisNodes);
+    const routes = [0, 1].map(() => new Route(redisUrl, registration.redisNodes)) as [Route, Route];
     const { outbox, inbox, group, generation, heartbeatIntervalMs } = registration;
-    const reporter = openReporter({ route: route(), outbox, agent: registration.id, generation, log });
+    const reporter = openReporter({ route: routes[0], outbox, agent: registration.id, generation, log });
     const send = (report: Report) => reporter.send(report);
     const opened: Session = {
       registration,
+      routes,
+      epoch: 0,
       reporter,
       attempts: new Attempts(options.handler, send, log),
       reading: new AbortController(),
@@ -122,7 +135,7 @@ export function createAgent(options: AgentOptions): Agent {
       draining: false,
     };
     const reader = {
-      ...{ route: route(), inbox, group, consumer: registration.id, log },
+      ...{ route: routes[1], inbox, group, consumer: registration.id, log },
       receive: (message: InboxMessage) => receive(opened, message),
       lost: (reason: string) => renew(opened, reason),
     };
@@ -131,12 +144,49 @@ export function createAgent(options: AgentOptions): Agent {
       beatUntil(opened.beating.signal, heartbeatIntervalMs, () => {
         send({ kind: 'heartbeat', attempts: opened.attempts.names() });
       }),
+      follow(opened),
     ]);
     log.info({ agent: id, generation, slots: registration.slots }, 'the agent is registered');
     return opened;
   }
 
+  /** While there is another site, looks which one is active, and goes there. */
+  async function follow(followed: Session): Promise<void> {
+    if (apis.length < 2 || options.redisUrl !== undefined) return;
+    const { id: own, heartbeatIntervalMs } = followed.registration;
+    const whereabouts = new Whereabouts(apis, options.token, own);
+    while (!followed.beating.signal.aborted) {
+      await pause(heartbeatIntervalMs, followed.beating.signal);
+      const found = followed.beating.signal.aborted ? undefined : await whereabouts.look();
+      if (!found || followed.beating.signal.aborted) continue;
+      if (found.outcome === 'refused') {
+        renew(followed, found.reason);
+        return;
+      }
+      const { generation, inbox, outbox, redisUrl, redisNodes } = found.registration;
+      const present = followed.registration;
+      // Registered anew by somebody, or other streams: that is another agent than this one.
+      if (generation !== present.generation || inbox !== present.inbox || outbox !== present.outbox) {
+        renew(followed, `the active site knows it as generation ${generation}`);
+        return;
+      }
+      if (redisUrl === present.redisUrl) continue;
+      log.warn({ agent: own, running: followed.attempts.count }, 'the other site is active now; the agent follows');
+      followed.registration = found.registration;
+      for (const route of followed.routes) route.moveTo(redisUrl, redisNodes);
+      followed.reporter.moved();
+    }
+  }
+
   function receive(from: Session, message: InboxMessage): void {
+    if (message.epoch !== undefined && message.epoch < from.epoch) {
+      log.warn(
+        { kind: message.kind, epoch: message.epoch, present: from.epoch },
+        'a message of a former active site is void',
+      );
+      return;
+    }
+    from.epoch = message.epoch ?? from.epoch;
     switch (message.kind) {
       case 'assign':
         return take(from, message);

@@ -33,17 +33,19 @@ export async function readInbox(options: InboxOptions, signal: AbortSignal): Pro
   while (!signal.aborted) {
     // A connection that Redis refuses fails as "closed"; why, only its event says.
     let event: Error | undefined;
-    const connection = openConnection(options.route.url, 'agent-inbox', (error) => {
+    const { url, left } = options.route;
+    const connection = openConnection(url, 'agent-inbox', (error) => {
       event = error;
       options.log.debug({ error: error.message }, 'inbox connection');
     });
     const cut = () => connection.disconnect();
     signal.addEventListener('abort', cut);
+    left.addEventListener('abort', cut);
     try {
       await within(callDeadlineMs, connection.connect());
       await readConnection(connection, options, signal);
     } catch (error) {
-      if (!signal.aborted) {
+      if (!signal.aborted && !left.aborted) {
         const reason = reasonOf(error, event);
         options.route.failed(reason);
         options.log.warn({ reason }, 'the inbox cannot be read; the connection is replaced');
@@ -52,6 +54,7 @@ export async function readInbox(options: InboxOptions, signal: AbortSignal): Pro
       }
     } finally {
       signal.removeEventListener('abort', cut);
+      left.removeEventListener('abort', cut);
       connection.disconnect();
     }
   }

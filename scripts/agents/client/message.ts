@@ -10,11 +10,14 @@ export interface Assignment {
   /** Epoch milliseconds after which nobody wants the result. */
   deadlineMs?: number;
   traceparent?: string;
-  /** Epoch of the site that assigned it. */
-  epoch?: number;
 }
 
-export type InboxMessage =
+export type InboxMessage = Told & {
+  /** Of the site that sent it. */
+  epoch?: number;
+};
+
+type Told =
   | Assignment
   | { kind: 'cancel'; task: string; token: string }
   | { kind: 'drain' }
@@ -32,21 +35,22 @@ export type Unreadable = { kind: 'unreadable'; problem: string };
 export function parseEntry(flat: readonly string[]): (InboxMessage | Unreadable)[] {
   const fields = new Map<string, string>();
   for (let index = 0; index + 1 < flat.length; index += 2) fields.set(flat[index]!, flat[index + 1]!);
+  const epoch = Number(fields.get('epoch') || NaN);
+  const of = (message: Told | Unreadable): InboxMessage | Unreadable =>
+    message.kind === 'unreadable' || !Number.isFinite(epoch) ? message : { ...message, epoch };
   const batch = fields.get('batch');
-  if (batch === undefined) return [parseMessage(fields)];
+  if (batch === undefined) return [of(parseMessage(fields))];
   const items = parsed(batch);
   if (!Array.isArray(items)) return [unreadable('the batch is no JSON array')];
   return items.map((item: unknown) => {
     if (typeof item !== 'object' || item === null) return unreadable('an item of the batch is no object');
     const { parameters, ...rest } = item as Record<string, unknown>;
     const texts = new Map(Object.entries(rest).map(([name, value]) => [name, String(value)]));
-    const epoch = fields.get('epoch');
-    if (epoch !== undefined) texts.set('epoch', epoch);
-    return texts.get('kind') === 'assign' ? assignment(texts, parameters ?? null) : parseMessage(texts);
+    return of(texts.get('kind') === 'assign' ? assignment(texts, parameters ?? null) : parseMessage(texts));
   });
 }
 
-function parseMessage(fields: ReadonlyMap<string, string>): InboxMessage | Unreadable {
+function parseMessage(fields: ReadonlyMap<string, string>): Told | Unreadable {
   const kind = fields.get('kind') ?? '';
   const task = fields.get('task');
   const token = fields.get('token');
@@ -81,7 +85,6 @@ function assignment(fields: ReadonlyMap<string, string>, parameters: unknown): A
   if (!task || !type || !token) return unreadable('an assignment without task, type or token');
   if (parameters === undefined) return unreadable(`the parameters of ${task} are not JSON`);
   const deadlineMs = Number(fields.get('deadline') || NaN);
-  const epoch = Number(fields.get('epoch') || NaN);
   const traceparent = fields.get('traceparent');
   return {
     kind: 'assign',
@@ -92,7 +95,6 @@ function assignment(fields: ReadonlyMap<string, string>, parameters: unknown): A
     parameters,
     ...(Number.isFinite(deadlineMs) ? { deadlineMs } : {}),
     ...(traceparent ? { traceparent } : {}),
-    ...(Number.isFinite(epoch) ? { epoch } : {}),
   };
 }
 

@@ -33,15 +33,32 @@ export type RegistrationOutcome =
 const requestDeadlineMs = 10_000;
 
 /** @param api base address of the server, for example `http://127.0.0.1:8000` */
-export async function register(api: string, token: string, request: RegistrationRequest): Promise<RegistrationOutcome> {
-  const url = new URL('api/v1/agents', api.endsWith('/') ? api : `${api}/`);
+export function register(api: string, token: string, request: RegistrationRequest): Promise<RegistrationOutcome> {
+  return ask(api, 'api/v1/agents', token, request);
+}
+
+/**
+ * Asks a site of a pair for the present registration of an agent. Only the active site gives it; nothing changes by it.
+ * @returns `unavailable` for a site that is away or a standby, `refused` where the registration does not hold any more
+ */
+export function registrationAt(api: string, token: string, id: string): Promise<RegistrationOutcome> {
+  return ask(api, `api/v1/agents/${id}/registration`, token);
+}
+
+async function ask(
+  api: string,
+  path: string,
+  token: string,
+  request?: RegistrationRequest,
+): Promise<RegistrationOutcome> {
+  const url = new URL(path, api.endsWith('/') ? api : `${api}/`);
   let status: number;
   let body: unknown;
   try {
     const response = await fetch(url, {
-      method: 'POST',
+      method: request ? 'POST' : 'GET',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', accept: 'application/json' },
-      body: JSON.stringify(request),
+      ...(request && { body: JSON.stringify(request) }),
       signal: AbortSignal.timeout(requestDeadlineMs),
     });
     status = response.status;
@@ -52,7 +69,8 @@ export async function register(api: string, token: string, request: Registration
   if (status >= 200 && status < 300) return readAnswer(body);
   const reason = `${url.href} answered ${status}${problemText(body)}`;
   // 409 is a full server (max_agents) or an agent in a state that passes.
-  const passing = status >= 500 || status === 408 || status === 409 || status === 425 || status === 429;
+  const passing =
+    status >= 500 || status === 408 || (status === 409 && request !== undefined) || status === 425 || status === 429;
   return { outcome: passing ? 'unavailable' : 'refused', reason };
 }
 

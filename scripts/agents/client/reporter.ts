@@ -35,6 +35,11 @@ export interface ReporterOptions {
 export interface Reporter {
   /** Queues a report; it is sent in order, again and again until Redis has it. */
   send(report: Report): void;
+  /**
+   * The streams are elsewhere from here on. How attempts ended is said there once more, as far as it was said lately: the word
+   * may have been lost on the way, and their tokens make a second one harmless.
+   */
+  moved(): void;
   /** Resolves when the queue is empty, or with false after `deadlineMs`. */
   flush(deadlineMs: number): Promise<boolean>;
   close(): Promise<void>;
@@ -45,6 +50,9 @@ const reportsPerEntryMax = 100;
 const batchCharactersMax = 1024 * 1024;
 const callDeadlineMs = 5_000;
 const retryAfterMs = 250;
+/** Ends of attempts that are kept, and for how long: longer than a site takes to give way to the other one. */
+const endsKeptMax = 1_000;
+const endsKeptMs = 60_000;
 
 /**
  * Appends reports to the outbox. Reports that come while an append is under way, or in the same tick, travel together
@@ -56,6 +64,8 @@ export function openReporter(options: ReporterOptions): Reporter {
   let connection: Redis | undefined;
   let sending: Promise<void> | undefined;
   let emptied: (() => void)[] = [];
+  /** Reports that end attempts, and when Redis had them. */
+  let ends: { report: Report; atMs: number }[] = [];
 
   async function append(fields: readonly string[]): Promise<void> {
     if (!connection) {
@@ -75,6 +85,8 @@ export function openReporter(options: ReporterOptions): Reporter {
       try {
         await append(fields);
         queue = queue.filter((report) => !sent.includes(report));
+        for (const report of sent) if (isEnd(report)) ends.push({ report, atMs: Date.now() });
+        if (ends.length > 2 * endsKeptMax) ends = ends.slice(-endsKeptMax);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         options.log.warn({ reason, waiting: queue.length }, 'the outbox cannot be written; trying again');
@@ -95,6 +107,15 @@ export function openReporter(options: ReporterOptions): Reporter {
       queue = [...queue.filter((other) => !outdated(other, report)), report];
       sending ??= drainQueue();
     },
+    moved() {
+      const since = Date.now() - endsKeptMs;
+      const again = ends.flatMap(({ report, atMs }) => (atMs >= since ? [report] : []));
+      ends = [];
+      queue = [...again, ...queue.filter((report) => !again.includes(report))];
+      connection?.disconnect();
+      connection = undefined;
+      if (queue.length > 0) sending ??= drainQueue();
+    },
     async flush(deadlineMs) {
       if (!sending) return true;
       const enough = new AbortController();
@@ -109,6 +130,12 @@ export function openReporter(options: ReporterOptions): Reporter {
       await sending;
     },
   };
+}
+
+const endKinds: ReadonlySet<Report['kind']> = new Set(['completed', 'failed', 'cancelled', 'released']);
+
+function isEnd({ kind }: Report): boolean {
+  return endKinds.has(kind);
 }
 
 /** While Redis is away, only the newest heartbeat and the newest progress of an attempt are worth keeping. */

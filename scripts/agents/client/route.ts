@@ -1,11 +1,13 @@
 /**
  * Where the streams of an agent are: one Redis, or of a cluster the node that has them at present. Any node of a cluster says
- * by MOVED which one that is, so an agent needs no cluster client and no rights beyond its own.
+ * by MOVED which one that is, so an agent needs no cluster client and no rights beyond its own. Of a pair of sites, the one that
+ * is active: the agent is told by whoever looks for it.
  */
 export class Route {
-  readonly #nodes: readonly string[];
+  #nodes: readonly string[];
   #url: string;
   #next = 0;
+  #leave = new AbortController();
 
   /** @param nodes addresses of nodes with the account of the agent; empty where it is no cluster */
   constructor(url: string, nodes: readonly string[]) {
@@ -15,6 +17,19 @@ export class Route {
 
   get url(): string {
     return this.#url;
+  }
+
+  /** Fires when the streams are elsewhere: what is connected is to connect anew. */
+  get left(): AbortSignal {
+    return this.#leave.signal;
+  }
+
+  moveTo(url: string, nodes: readonly string[]): void {
+    this.#url = url;
+    this.#nodes = nodes;
+    const former = this.#leave;
+    this.#leave = new AbortController();
+    former.abort();
   }
 
   /** A call failed for this reason: the next connection goes where Redis says, or to another node when this one is away. */

@@ -5,6 +5,8 @@ It registers over REST, takes `text_processing` tasks from its inbox stream and 
 
     ORCHESTRATOR_TOKEN=... python3 agent.py --api http://127.0.0.1:8000 --slots 2
 
+Of a pair of sites it takes both addresses, `--api http://one:8000,http://two:8010`, and follows the active one.
+
 To write an agent of your own, change `process_text`: it gets the parameters of a task and returns its result.
 """
 import argparse
@@ -34,6 +36,7 @@ RESULT_BYTES_MAX = 256 * 1024
 CHUNK_BYTES_MAX = 64 * 1024
 SHUTDOWN_GRACE_S = 10.0
 TOKENS_REMEMBERED_MAX = 10_000
+ENDS_KEPT_S = 60.0
 
 
 class BadParameters(ValueError):
@@ -226,59 +229,103 @@ class Agent:
         self.stale = False
         self.registration = {}
         self.connection = None
+        self.apis = [api.strip().rstrip("/") for api in options.api.split(",") if api.strip()]
+        self.epoch = 0  # the highest that a message named: what a site of a lower one still says is void
+        self.ends = []  # (when, kind, attempt, fields) of the last minute, to be said once more to another site
 
     def register(self):
         """Asks until the server takes it. Leaves the program when asking again cannot help."""
         body = {"type": self.options.type, "slots": self.options.slots, "labels": {"runtime": "python"}, "version": "1"}
         if self.id:
             body["id"] = self.id
-        request = urllib.request.Request(
-            self.options.api.rstrip("/") + "/api/v1/agents",
-            data=json.dumps(body).encode(),
-            headers={"Authorization": "Bearer " + self.options.token, "Content-Type": "application/json"},
-        )
         wait = 0.25
         while not self.leaving.is_set():
-            try:
-                with urllib.request.urlopen(request, timeout=10) as response:
-                    self.registration = json.load(response)
+            for api in self.apis:
+                try:
+                    self.registration = self.ask(api, "/api/v1/agents", body)
                     break
-            except urllib.error.HTTPError as error:
-                detail = error.read(2000).decode("utf-8", "replace")
-                if error.code < 500 and error.code not in (408, 409, 425, 429):
-                    sys.exit(f"agent.py: {request.full_url} answered {error.code}: {detail}")
-                log.warning("registration answered %s: %s; trying again", error.code, detail)
-            except (OSError, ValueError) as error:
-                log.warning("registration at %s failed: %s; trying again", request.full_url, error)
-            self.leaving.wait(wait)
-            wait = min(wait * 2, 5)
+                except urllib.error.HTTPError as error:
+                    detail = error.read(2000).decode("utf-8", "replace")
+                    if error.code < 500 and error.code not in (307, 408, 409, 425, 429):
+                        sys.exit(f"agent.py: {api} answered {error.code}: {detail}")
+                    log.warning("registration at %s answered %s: %s; trying again", api, error.code, detail)
+                except (OSError, ValueError) as error:
+                    log.warning("registration at %s failed: %s; trying again", api, error)
+            else:
+                self.leaving.wait(wait)
+                wait = min(wait * 2, 5)
+                continue
+            break
         else:
             return
         self.id = self.registration["id"]
         self.stale = False
-        url = self.options.redis or self.registration["redis"]["url"]
+        self.connect()
+        log.info("registered as %s, generation %s", self.id, self.registration["generation"])
+
+    def ask(self, api, path, body=None):
+        """One request to a site. Raises HTTPError, OSError or ValueError."""
+        request = urllib.request.Request(
+            api + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": "Bearer " + self.options.token, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def connect(self):
         # The time-out is the watchdog: a half-open link would keep a blocking read for ever.
         self.connection = redis.Redis.from_url(
-            url,
+            self.options.redis or self.registration["redis"]["url"],
             decode_responses=True,
             socket_timeout=BLOCK_MS / 1000 + 1.5,
             socket_connect_timeout=3,
             health_check_interval=0,
         )
-        log.info("registered as %s, generation %s", self.id, self.registration["generation"])
+
+    def follow(self, ended):
+        """While there is another site, looks which one is active, and goes there; attempts go on."""
+        interval = self.registration.get("heartbeat_interval_ms", 5000) / 1000
+        while len(self.apis) > 1 and not self.options.redis and not ended.wait(interval):
+            for api in self.apis:
+                try:
+                    found = self.ask(api, f"/api/v1/agents/{self.id}/registration")
+                except urllib.error.HTTPError as error:
+                    if error.code in (404, 409):
+                        self.stale = True  # the active site has given this agent up
+                    continue
+                except (OSError, ValueError):
+                    continue  # it is away; the other one may be there
+                present = self.registration
+                if found["generation"] != present["generation"]:
+                    self.stale = True
+                elif found["redis"]["url"] != present["redis"]["url"]:
+                    log.warning("the other site is active now; the agent follows")
+                    self.registration = found
+                    self.connect()
+                    # The word may have been lost on the way; the token makes a second one harmless.
+                    with self.lock:
+                        again, self.ends = self.ends, []
+                    for at, kind, attempt, fields in again:
+                        if time.monotonic() - at < ENDS_KEPT_S:
+                            self.report(kind, attempt, **fields)
+                break
 
     def report(self, kind, attempt=None, deadline_s=30.0, **fields):
         """Appends one report; tries again while Redis is away. A duplicate is harmless: the token decides."""
-        registration, connection = self.registration, self.connection
-        entry = {"kind": kind, "agent": registration["id"], "generation": registration["generation"], **fields}
+        entry = {"kind": kind, "agent": self.id, "generation": self.registration["generation"], **fields}
         if attempt:
             entry.update(task=attempt["task"], token=attempt["token"])
             if kind == "chunk":
                 entry.update(attempt=attempt["attempt"])
+        if kind in ("completed", "failed", "cancelled", "released") and len(self.apis) > 1:
+            with self.lock:
+                recent = [end for end in self.ends if time.monotonic() - end[0] < ENDS_KEPT_S]
+                self.ends = recent + [(time.monotonic(), kind, attempt, fields)]
         until = time.monotonic() + deadline_s
         while True:
             try:
-                connection.xadd(registration["redis"]["outbox"], entry)
+                self.connection.xadd(self.registration["redis"]["outbox"], entry)
                 return
             except redis.RedisError as error:
                 if time.monotonic() > until:
@@ -341,7 +388,11 @@ class Agent:
                 self.report(final[0], attempt, **final[1])
 
     def receive(self, message):
-        kind, token = message.get("kind"), message.get("token", "")
+        kind, token, epoch = message.get("kind"), message.get("token", ""), int(message.get("epoch") or 0)
+        if epoch and epoch < self.epoch:
+            log.warning("a message of a former active site is void")
+            return
+        self.epoch = max(self.epoch, epoch)
         if kind == "assign":
             self.take(message, token)
         elif kind == "cancel":
@@ -402,10 +453,12 @@ class Agent:
 
     def read(self):
         """Reads the inbox until this generation ends."""
-        streams, position = self.registration["redis"], "0"
+        streams, position, connection = self.registration["redis"], "0", self.connection
         while not self.leaving.is_set() and not self.stale:
+            if connection is not self.connection:
+                connection, position = self.connection, "0"
             try:
-                reply = self.connection.xreadgroup(
+                reply = connection.xreadgroup(
                     streams["group"], self.id, {streams["inbox"]: position}, count=100, block=BLOCK_MS
                 )
                 entries = reply[0][1] if reply else []
@@ -415,7 +468,7 @@ class Agent:
                     except (KeyError, ValueError) as error:
                         log.warning("inbox entry %s is passed over: %r", entry, error)
                 if entries:
-                    self.connection.xack(streams["inbox"], streams["group"], *(entry for entry, _ in entries))
+                    connection.xack(streams["inbox"], streams["group"], *(entry for entry, _ in entries))
                 if position != ">":
                     position = entries[-1][0] if entries else ">"
             except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
@@ -442,6 +495,8 @@ class Agent:
             ended = threading.Event()
             beating = threading.Thread(target=self.heartbeat, args=(ended,), daemon=True)
             beating.start()
+            following = threading.Thread(target=self.follow, args=(ended,), daemon=True)
+            following.start()
             self.read()
             if not self.leaving.is_set():
                 for token in list(self.attempts):
