@@ -41,6 +41,7 @@ export class Stage {
   readonly commands: string[][] = [];
   /** Answers to the next registrations, before they are taken. */
   readonly refusals: number[] = [];
+  readonly #denied: string[] = [];
   readonly #options: StageOptions;
   readonly #folder: string;
   readonly #redis: RunningRedis;
@@ -162,12 +163,19 @@ export class Stage {
     await this.#admin.call('CLIENT', 'KILL', 'USER', userOf('', this.#id));
   }
 
-  takeAccountAway(): Promise<void> {
-    return this.#users.revoke(shard, this.#id);
+  async takeAccountAway(): Promise<void> {
+    this.#denied.push(...(await this.#denials()));
+    await this.#users.revoke(shard, this.#id);
+    // What is refused while it goes is not the agent's fault.
+    await this.#admin.call('ACL', 'LOG', 'RESET');
   }
 
   /** What Redis refused to the agent's account for want of rights. */
   async denied(): Promise<string[]> {
+    return [...this.#denied, ...(await this.#denials())];
+  }
+
+  async #denials(): Promise<string[]> {
     const log = (await this.#admin.call('ACL', 'LOG')) as unknown[][];
     return log.flatMap((flat) => {
       const entry = new Map<unknown, unknown>();
