@@ -6,6 +6,7 @@ here=$(dirname "$(readlink -f "$0")")
 . "$here/install/requirements.sh"
 . "$here/install/folders.sh"
 . "$here/install/certificates.sh"
+. "$here/install/pair.sh"
 . "$here/install/servers.sh"
 . "$here/install/service.sh"
 . "$here/install/removal.sh"
@@ -13,19 +14,22 @@ here=$(dirname "$(readlink -f "$0")")
 usage='Usage: sudo ./scripts/install_orchestrator.sh [OPTIONS]
 
 Installs the service on Debian or Ubuntu, or brings an installation to the version of this folder: configuration and data
-stay, and a version that does not start is taken back. Nothing is asked.
+stay, and a version that does not start is taken back. Nothing is asked. Options are remembered in config/install.conf:
+an upgrade needs none.
 
   --prefix DIR          where to (default: /opt/sutazaiapp)
   --packages            installs missing packages with apt-get (Redis, PostgreSQL, openssl, logrotate)
   --site NAME           primary or secondary (default: primary)
   --host NAME           name or address that the API listens on, in its certificate too (default: localhost)
-  --name NAME           another name or address in the certificate; may stand several times. At a site of two: that of the
-                        other one as well, whose ca.crt and ca.key were put into config/certs before
+  --name NAME           another name or address in the certificate; may stand several times
   --port N              port of the API (default: 8000, secondary: 8010)
   --metrics-port N      port of the metrics (default: 9090)
   --redis-url URL       a Redis of yours, 7.0 or newer; default: one of its own on --redis-port
   --redis-port N        where the own Redis listens, on this machine alone (default: 6390)
   --agents-address IP   address of this machine on which its Redis listens too, for agents on other machines
+  --peer IP             makes the first of two sites: the address of the other one. With --agents-address, which is where
+                        the other one comes to; writes config/pair/join.tar for it
+  --join FILE           makes the second of two sites, from that file; it needs no other option
   --postgres-url URL    a PostgreSQL of yours, 14 or newer; default: a database in that of this machine
   --database NAME       its name (default: orchestrator)
   --node FILE           the node program (default: the one on PATH)
@@ -39,19 +43,21 @@ Secrets in --redis-url and --postgres-url: rather ORCHESTRATOR_REDIS__URL and OR
 which the process list does not show.'
 
 prefix=/opt/sutazaiapp
-site=primary
-host=localhost
+site=
+host=
 port=
-metrics_port=9090
+metrics_port=
 redis_url=${ORCHESTRATOR_REDIS__URL:-}
-redis_port=6390
+redis_port=
 agents_address=
+peer=
+join=
 names=()
 postgres_url=${ORCHESTRATOR_POSTGRES__URL:-}
-database=orchestrator
+database=
 node=
 packages=no
-split=no
+split=
 start=yes
 uninstall=no
 purge=no
@@ -71,6 +77,8 @@ options() {
       --redis-url) value_of "$@"; redis_url=$2; shift ;;
       --name) value_of "$@"; names+=("$2"); shift ;;
       --agents-address) value_of "$@"; agents_address=$2; shift ;;
+      --peer) value_of "$@"; peer=$2; shift ;;
+      --join) value_of "$@"; join=$2; shift ;;
       --redis-port) value_of "$@"; redis_port=$2; shift ;;
       --postgres-url) value_of "$@"; postgres_url=$2; shift ;;
       --database) value_of "$@"; database=$2; shift ;;
@@ -91,11 +99,20 @@ options() {
   esac
   [[ $prefix =~ ^[A-Za-z0-9/_.-]+$ ]] || fail "--prefix $prefix: letters, digits, _ . - and / only" '--prefix /opt/sutazaiapp' 2
   prefix=${prefix%/}
+  recall_options
+  [ -z "$join" ] || read_join_file
+  site=${site:-primary}
   case $site in
     primary) port=${port:-8000} ;;
     secondary) port=${port:-8010} ;;
     *) fail "--site $site: it is primary or secondary" '' 2 ;;
   esac
+  if [ -n "$peer" ]; then host=${host:-$agents_address}; fi
+  host=${host:-localhost}
+  metrics_port=${metrics_port:-9090}
+  redis_port=${redis_port:-6390}
+  database=${database:-orchestrator}
+  split=${split:-no}
   local number
   for number in "$port" "$metrics_port" "$redis_port"; do
     [[ $number =~ ^[0-9]+$ ]] && [ "$number" -ge 1 ] && [ "$number" -le 65535 ] || fail "\"$number\" is no port" "$0 --help" 2
@@ -105,10 +122,17 @@ options() {
   for name in "$host" "${names[@]}"; do
     [[ $name =~ ^[A-Za-z0-9.:-]{1,253}$ ]] || fail "\"$name\" is no host name or address" '--host and --name take one as api.example.org or 10.0.0.7' 2
   done
+  local address='^[0-9]+(\.[0-9]+){3}$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$'
   if [ -n "$agents_address" ]; then
-    [[ $agents_address =~ ^[0-9]+(\.[0-9]+){3}$|^[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*$ ]] ||
-      fail "--agents-address $agents_address is no IP address" 'ip -brief address' 2
+    [[ $agents_address =~ $address ]] || fail "--agents-address $agents_address is no IP address" 'ip -brief address' 2
     [ -z "$redis_url" ] || fail '--agents-address is for the own Redis' 'with --redis-url set [redis] agent_url in orchestrator.toml' 2
+  fi
+  if [ -n "$peer" ]; then
+    [[ $peer =~ $address ]] || fail "--peer $peer is no IP address" 'ip -brief address, at the other machine' 2
+    [ -z "$join" ] || fail '--peer makes the first site of two, --join the second one' 'give one of them' 2
+    [ -z "$redis_url" ] || fail '--peer is for the own Redis' 'with --redis-url set [peer] in orchestrator.toml' 2
+    [ -n "$agents_address" ] || fail "--peer needs the address at which the other site finds this one" "--agents-address IP" 2
+    [ "$agents_address" != "$peer" ] || fail "--peer $peer is this site itself" 'name the address of the other machine' 2
   fi
   [ "$purge" = no ] || [ "$uninstall" = yes ] || fail '--purge goes with --uninstall' "$0 --uninstall --purge" 2
 }
@@ -131,9 +155,12 @@ main() {
   before=$(readlink "$prefix/current" 2> /dev/null || true)
   release=$("$node" "$here/release.mjs" "$prefix/releases") || fail 'the release could not be built' 'what the lines above say'
   secure_release "$prefix/releases/$release"
+  make_pair
   make_configuration
   make_certificates
+  write_join_file
   make_redis
+  admit_peer
   make_database
   switch_release "releases/$release"
   make_units
@@ -147,6 +174,7 @@ main() {
   say "installed $release, and it serves. What to do next:"
   say '  systemctl status supreme-ai-orchestrator'
   say '  orchestrator token --scope admin'
+  say_pair
 }
 
 main "$@"

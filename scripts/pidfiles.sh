@@ -17,7 +17,7 @@ pid_of() {
 setting() { run_program orchestrator.js config print | awk -v section="[$1]" -v key="$2" '$0 == section { in_it = 1; next } /^\[/ { in_it = 0 } in_it && $1 == key { gsub(/"/, "", $3); print $3 }'; }
 
 pid_start() {
-  local pid site port log=$prefix/logs/console.log waited=0
+  local pid site host port log=$prefix/logs/console.log waited=0
   if pid=$(pid_of orchestrator); then
     say "runs already, process $pid"
     return
@@ -29,11 +29,12 @@ pid_start() {
     echo $! > "$pid_folder/redis.pid"
   fi
   site=$(setting orchestrator site)
+  host=$(setting "${site}_server" host)
   port=$(setting "${site}_server" port)
   (run_program main.js) < /dev/null >> "$log" 2>&1 &
   echo $! > "$pid_folder/orchestrator.pid"
   disown -a
-  until (exec 3<> "/dev/tcp/localhost/$port") 2> /dev/null; do
+  until (exec 3<> "/dev/tcp/$host/$port") 2> /dev/null; do
     if ! pid_of orchestrator > /dev/null || [ "$waited" -ge 300 ]; then
       tail -n 15 "$log" >&2
       fail 'it did not start; its last words are above' "what they say; the whole log is $log"

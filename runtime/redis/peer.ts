@@ -11,7 +11,8 @@ import type { Envelope } from '../protocol/envelope.ts';
 import type { Address } from '../protocol/ids.ts';
 import { positionStart, type Position } from '../protocol/journal.ts';
 import { peerReader, type Keyspace } from '../protocol/keys.ts';
-import type { RedisSettings } from './client.ts';
+import { Unavailable } from '../protocol/errors.ts';
+import type { Client, RedisSettings } from './client.ts';
 import { Connection } from './connection.ts';
 import type { RawEntry } from './following.ts';
 import { linkIn, lostAfter, sampleOf } from './mirrorstore.ts';
@@ -45,13 +46,28 @@ export class RedisPeer implements PeerSite {
     this.#followers.clear();
   }
 
+  /**
+   * An account that is refused is a peer that does not answer: nothing here is wrong, and this site goes on with its own work.
+   * @throws Unavailable
+   */
+  async #ask<T>(connection: Connection, call: (client: Client) => Promise<T>, deadlineMs?: number): Promise<T> {
+    try {
+      return await connection.run(call, deadlineMs);
+    } catch (error) {
+      if (error instanceof Error && /^(?:NOAUTH|WRONGPASS|NOPERM)\b/.test(error.message))
+        throw new Unavailable('peer', error.message, { cause: error });
+      throw error;
+    }
+  }
+
   /** Never keeps the caller for long: whoever looks after a role has leases to prolong meanwhile. */
   async greet(): Promise<PeerGreeting | undefined> {
     const linkMs = { unknown: limits.callDeadlineMs, here: limits.greetMs, away: limits.greetAwayMs }[this.#known];
     this.#known = 'away';
     await this.#shared.ready(linkMs);
     const names = ['deployment', 'version', 'shards', 'incarnation', 'number', 'role', 'epoch'] as const;
-    const [deployment, version, shards, incarnation, site, role, epoch] = await this.#shared.run(
+    const [deployment, version, shards, incarnation, site, role, epoch] = await this.#ask(
+      this.#shared,
       (client) => client.hmget(this.#space.site, ...names),
       limits.greetMs,
     );
@@ -70,7 +86,8 @@ export class RedisPeer implements PeerSite {
 
   async whereabouts(shard: number): Promise<Whereabouts> {
     const keys = this.#space.shard(shard);
-    const [[incarnation, history, head, begins], [first]] = (await this.#shared.run(
+    const [[incarnation, history, head, begins], [first]] = (await this.#ask(
+      this.#shared,
       (client) =>
         Promise.all([
           client.hmget(keys.lease, 'incarnation', 'history', 'head', 'begins'),
@@ -95,7 +112,8 @@ export class RedisPeer implements PeerSite {
     let follower = this.#followers.get(shard);
     if (!follower) this.#followers.set(shard, (follower = this.#connect(`peer-${shard}`)));
     const keys = this.#space.shard(shard);
-    const answer = await follower.run(
+    const answer = await this.#ask(
+      follower,
       async (client) =>
         [
           await client.hmget(keys.lease, 'incarnation', 'history'),
@@ -112,7 +130,7 @@ export class RedisPeer implements PeerSite {
 
   async beside(shard: number): ReturnType<PeerSite['beside']> {
     const keys = this.#space.shard(shard);
-    const [mailboxes, relayed, sent, outbound, commands] = await this.#shared.run((client) =>
+    const [mailboxes, relayed, sent, outbound, commands] = await this.#ask(this.#shared, (client) =>
       Promise.all([
         client.smembers(keys.mailboxes),
         client.hgetall(keys.relayed),
@@ -144,7 +162,9 @@ export class RedisPeer implements PeerSite {
     cursor: string,
   ): Promise<{ cursor: string; done: boolean; snapshots: [Address, string][] }> {
     const { snapshots } = this.#space.shard(shard);
-    const [next, flat] = await this.#shared.run((client) => client.hscan(snapshots, cursor, 'COUNT', limits.scanCount));
+    const [next, flat] = await this.#ask(this.#shared, (client) =>
+      client.hscan(snapshots, cursor, 'COUNT', limits.scanCount),
+    );
     const page: [Address, string][] = [];
     for (let index = 0; index + 1 < flat.length; index += 2) page.push([flat[index] as Address, flat[index + 1]!]);
     return { cursor: next, done: next === '0', snapshots: page };
@@ -155,7 +175,7 @@ export class RedisPeer implements PeerSite {
     const loaded = new Map<Address, string>();
     for (let from = 0; from < addresses.length; from += limits.scanCount) {
       const part = addresses.slice(from, from + limits.scanCount);
-      const texts = await this.#shared.run((client) => client.hmget(snapshots, ...part));
+      const texts = await this.#ask(this.#shared, (client) => client.hmget(snapshots, ...part));
       for (const [index, text] of texts.entries()) if (text !== null) loaded.set(part[index]!, text);
     }
     return loaded;
@@ -171,12 +191,12 @@ export class RedisPeer implements PeerSite {
 
   async taken(shard: number, site: number): Promise<Taken | undefined> {
     const { relayed } = this.#space.shard(shard);
-    return (await this.#shared.run((client) => client.hget(relayed, String(-site)))) ?? undefined;
+    return (await this.#ask(this.#shared, (client) => client.hget(relayed, String(-site)))) ?? undefined;
   }
 
   async acknowledge(shard: number, position: Position): Promise<void> {
     if (position === positionStart) return;
-    await this.#shared.run((client) => client.hset(this.#space.shard(shard).readers, peerReader, position));
+    await this.#ask(this.#shared, (client) => client.hset(this.#space.shard(shard).readers, peerReader, position));
   }
 
   #connect(name: string): Connection {

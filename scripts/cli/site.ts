@@ -29,7 +29,7 @@ export const siteCommands: readonly Command[] = [
             { title: 'epoch', of: (site) => member(site, 'epoch') },
             { title: 'link', of: (site) => member(site, 'link') },
             { title: 'lag', of: lagOf },
-            { title: 'why', of: (site) => member(site, 'reason'), flexible: true },
+            { title: 'why', of: whyOf, flexible: true },
           ],
           body['sites'] as JsonObject[],
         ),
@@ -55,6 +55,13 @@ export const siteCommands: readonly Command[] = [
     },
   },
 ];
+
+/** What keeps a standby from following, or else why it has its role. */
+function whyOf(site: JsonObject): string {
+  const refusal = site['refusal'] as JsonObject | undefined;
+  if (!refusal) return member(site, 'reason');
+  return `${member(refusal, 'name')}: ${member(refusal, 'detail')}; ${member(refusal, 'remedy')}`;
+}
 
 function lagOf(site: JsonObject): string {
   const entries = member(site, 'lag_entries');

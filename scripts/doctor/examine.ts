@@ -2,17 +2,19 @@
 import type { Config } from '../../config/schema.ts';
 import { failed, ok, type Diagnosis } from './diagnosis.ts';
 import { examineFiles } from './files.ts';
+import { examinePeer } from './peer.ts';
 import { examinePorts } from './ports.ts';
 import { examinePostgres } from './postgres.ts';
 import { examineRedis } from './redis.ts';
 
 export async function examine(config: Config, now = Date.now()): Promise<Diagnosis[]> {
-  const [ports, redis, postgres] = await Promise.all([
+  const [ports, redis, postgres, peer] = await Promise.all([
     examinePorts(config),
     examineRedis(config),
     examinePostgres(config),
+    examinePeer(config),
   ]);
-  return [...node(), ...examineFiles(config, now), ...ports, ...redis, ...postgres];
+  return [...node(), ...examineFiles(config, now), ...ports, ...redis, ...postgres, ...peer];
 }
 
 /** The `engines` of package.json, as far as it matters at run time. */

@@ -1,6 +1,35 @@
 # Users, folders, releases, configuration. Sourced by install_orchestrator.sh.
 # shellcheck shell=bash
 
+# Options of earlier runs hold until others are given: an upgrade that forgot one would make another site of this.
+remembered='site host port metrics_port redis_port agents_address database split'
+
+recall_options() {
+  local file=$prefix/config/install.conf key value
+  [ -r "$file" ] || return 0
+  while IFS='=' read -r key value; do
+    case " $remembered " in
+      *" $key "*) [ -n "${!key}" ] || printf -v "$key" %s "$value" ;;
+    esac
+    case $key=$value in
+      names=*) [ ${#names[@]} -gt 0 ] || read -r -a names <<< "$value" ;;
+      own_redis=no) redis_url=${redis_url:-$(cat "$prefix/config/secrets/redis.url")} ;;
+      own_postgres=no) postgres_url=${postgres_url:-$(cat "$prefix/config/secrets/postgres.url")} ;;
+    esac
+  done < "$file"
+}
+
+remember_options() {
+  local key
+  {
+    echo '# Options of the last installation; the next one takes those that it is not given.'
+    for key in $remembered; do printf '%s=%s\n' "$key" "${!key}"; done
+    printf 'names=%s\n' "${names[*]}"
+    printf 'own_redis=%s\nown_postgres=%s\n' "$([ -z "$redis_url" ] && echo yes || echo no)" "$([ -z "$postgres_url" ] && echo yes || echo no)"
+  } > "$prefix/config/install.conf.new"
+  mv "$prefix/config/install.conf.new" "$prefix/config/install.conf"
+}
+
 # Files of deploy/ name the default folder, port and program; this puts the chosen ones in.
 rendered() {
   sed -e "s#/opt/sutazaiapp#$prefix#g" -e "s#/usr/bin/node#$node#g" -e "s#/usr/bin/redis-server#$(command -v redis-server || echo /usr/bin/redis-server)#g" \
@@ -58,8 +87,10 @@ ORCHESTRATOR_TLS__KEY_FILE=$prefix/config/certs/server.key
 $([ -n "$redis_url" ] || printf 'ORCHESTRATOR_REDIS__%s\n' "CA_FILE=$prefix/config/certs/ca.crt" \
     "CERTIFICATE_FILE=$prefix/config/certs/client.crt" "KEY_FILE=$prefix/config/certs/client.key" MANAGE_ACL=true)
 $([ -z "$agents_address" ] || printf 'ORCHESTRATOR_REDIS__AGENT_URL=rediss://%s:%s\n' "$(bracketed "$agents_address")" "$redis_port")
+$(pair_settings)
 END
   mv "$prefix/config/orchestrator.env.new" "$prefix/config/orchestrator.env"
+  remember_options
 }
 
 bracketed() { case $1 in *:*) printf '[%s]' "$1" ;; *) printf '%s' "$1" ;; esac; }

@@ -43,7 +43,7 @@ purge_data() {
     fi
   fi
   # A clone that was installed in place is the operator's own: only what the installation made goes.
-  rm -rf "$prefix/data" "$prefix/logs" "$prefix/config/secrets" "$prefix/config/certs" "$prefix/config/orchestrator.env"
+  rm -rf "$prefix/data" "$prefix/logs" "$prefix/config/secrets" "$prefix/config/certs" "$prefix/config/pair" "$prefix/config/orchestrator.env" "$prefix/config/install.conf"
   [ -d "$prefix/.git" ] || rm -rf "${prefix:?}/config"
   rmdir --ignore-fail-on-non-empty "$prefix"
   for name in orchestrator orchestrator-redis; do

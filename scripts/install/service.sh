@@ -11,7 +11,7 @@ make_units() {
     case $file in
       *-redis.service) [ -z "$redis_url" ] || continue ;;
     esac
-    rendered "systemd/$file" > "$units_folder/$file"
+    rendered "systemd/$file" | with_peer > "$units_folder/$file"
     chmod 644 "$units_folder/$file"
   done
   if [ -d /etc/logrotate.d ]; then
@@ -19,6 +19,11 @@ make_units() {
     chmod 644 /etc/logrotate.d/supreme-ai-orchestrator
   fi
   if with_systemd; then systemctl daemon-reload; fi
+}
+
+# A unit that names a file which is not there does not start: so this one only where there is a pair.
+with_peer() {
+  if is_pair; then sed "s#^LoadCredential=redis.url:.*#&\nLoadCredential=peer.redis:$prefix/config/secrets/peer.redis#"; else cat; fi
 }
 
 chosen_units() {

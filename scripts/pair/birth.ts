@@ -17,9 +17,11 @@ export interface BirthSettings {
 /** The secondary waits for the primary. @throws Error when the other site belongs to something else */
 export async function birthOf({ name, deployment, shards, peer, system, log }: BirthSettings): Promise<string> {
   for (let asked = 0; ; asked++) {
+    let why = 'nothing was started there yet';
     const greeting = await peer.greet().catch((error: unknown) => {
-      if (error instanceof Unavailable) return undefined;
-      throw error;
+      if (!(error instanceof Unavailable)) throw error;
+      why = error.message;
+      return undefined;
     });
     if (greeting) {
       if (greeting.deployment !== deployment)
@@ -33,7 +35,8 @@ export async function birthOf({ name, deployment, shards, peer, system, log }: B
       return greeting.incarnation;
     }
     if (name === 'primary') return system.ulid();
-    if (asked % sayEvery === 0) log.warn({}, 'the secondary site is new and waits for the primary, which is not there');
+    if (asked % sayEvery === 0)
+      log.warn({ why }, 'the secondary site is new and waits for the primary, which does not answer');
     await system.sleep(askEveryMs);
   }
 }

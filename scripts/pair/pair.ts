@@ -275,14 +275,15 @@ export class Pair implements Service, PairContext {
       this.#link = 'idle';
       return;
     }
+    const states = new Set([...this.#mirrors.values()].map(({ state }) => state));
     try {
       this.#lag = await this.#lagMeter.look();
     } catch (error) {
       if (!(error instanceof Unavailable)) throw error;
-      this.#link = 'disconnected';
+      // A certificate or a password that is not taken keeps the lag away as well; waiting does not mend it.
+      this.#link = states.has('refused') ? 'refused' : 'disconnected';
       return;
     }
-    const states = new Set([...this.#mirrors.values()].map(({ state }) => state));
     const near = this.#lag.ms <= limits.siteLagMs;
     const caught = this.#link === 'streaming' || this.#link === 'lagging' || this.#lag.entries === 0;
     if (states.has('refused')) this.#link = 'refused';

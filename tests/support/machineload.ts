@@ -13,13 +13,16 @@ export interface MachineLoad {
   end(): Promise<{ accepted: number; distinct: number; refused: number[]; repeats: number; open: string[][] }>;
 }
 
-/** @param folder where the certificate of the CA is put for the client */
-export async function machineLoad(machine: SystemdMachine, folder: string): Promise<MachineLoad> {
+/**
+ * @param folder where the certificate of the CA is put for the client
+ * @param api of a pair both, with a comma between
+ */
+export async function machineLoad(machine: SystemdMachine, folder: string, api = installedApi): Promise<MachineLoad> {
   const ca = join(folder, 'ca.crt');
   writeFileSync(ca, await machine.done('cat', `${installedCerts}/ca.crt`));
   const token = await machine.done('orchestrator', 'token', '--scope', 'admin');
   const client = machine.client('tests/support/serviceload.js', {
-    API: installedApi,
+    API: api,
     TOKEN: token,
     NODE_EXTRA_CA_CERTS: ca,
   });

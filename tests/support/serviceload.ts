@@ -7,10 +7,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAgent } from '../../scripts/agents/client/agent.ts';
 
 const settleMs = 90_000;
-const { API: api = '', TOKEN: token = '' } = process.env;
+const { API = '', TOKEN: token = '' } = process.env;
+/** Of a pair both; which one takes writes is found out. */
+const sites = API.split(',');
+let site = 0;
+const api = (): string => sites[site % sites.length]!;
 const headers = { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' };
 
-const agent = createAgent({ api, token, type: 'echo', slots: 8, handler: async (task) => task.parameters });
+const agent = createAgent({ api: sites, token, type: 'echo', slots: 8, handler: async (task) => task.parameters });
 await agent.start();
 
 let ending = false;
@@ -28,18 +32,19 @@ async function submit(): Promise<void> {
   };
   for (;;) {
     // Undefined: the service stops or restarts. What was cut is said again under the same key.
-    const answer = await fetch(`${api}/api/v1/tasks`, request)
+    const answer = await fetch(`${api()}/api/v1/tasks`, request)
       .then(async (response) => ({ status: response.status, body: (await response.json()) as { id: string } }))
       .catch(() => undefined);
     if (answer !== undefined && answer.status < 300) return void accepted.push(answer.body.id);
     if (answer !== undefined && answer.status < 500) return void refused.push(answer.status);
     repeats++;
+    site++;
     await sleep(50);
   }
 }
 
 async function statusOf(id: string): Promise<string> {
-  const answer = await fetch(`${api}/api/v1/tasks/${id}`, { headers }).catch(() => undefined);
+  const answer = await fetch(`${api()}/api/v1/tasks/${id}`, { headers }).catch(() => undefined);
   return answer?.ok ? ((await answer.json()) as { status: string }).status : `HTTP ${answer?.status ?? 'none'}`;
 }
 

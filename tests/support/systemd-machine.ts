@@ -3,6 +3,7 @@ import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { accessSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { findRedisServer } from '../../runtime/embedded/redis.ts';
 import { redisCacheDir, rootDir } from './folders.ts';
 
@@ -39,6 +40,7 @@ export interface Ended {
 export class SystemdMachine {
   readonly #holder: ChildProcess;
   readonly #pid: string;
+  readonly #clients: ChildProcess[] = [];
 
   private constructor(holder: ChildProcess, pid: string) {
     this.#holder = holder;
@@ -114,20 +116,34 @@ export class SystemdMachine {
     return out.trim();
   }
 
+  /** A cable from one machine to the other, which have these addresses at its ends. */
+  static async link(...ends: readonly [[SystemdMachine, string], [SystemdMachine, string]]): Promise<void> {
+    const [[one], [two]] = ends;
+    for (const [machine] of ends) await machine.run('ip', 'link', 'delete', 'cable');
+    const cable = ['netns', one.#pid, 'type', 'veth', 'peer', 'name', 'cable', 'netns', two.#pid];
+    await promisify(execFile)('ip', ['link', 'add', 'cable', ...cable]);
+    for (const [machine, address] of ends)
+      await machine.shell(`ip address add ${address}/24 dev cable; ip link set cable up`);
+  }
+
   shell(script: string): Promise<string> {
     return this.done('bash', '-euo', 'pipefail', '-c', script);
   }
 
   /** A program of this repository that sees the network of the machine and nothing else of it. */
   client(program: string, env: Record<string, string>): ChildProcess {
-    return spawn('nsenter', ['-t', this.#pid, '-n', process.execPath, join(rootDir, '.build', program)], {
+    const client = spawn('nsenter', ['-t', this.#pid, '-n', process.execPath, join(rootDir, '.build', program)], {
       env: { ...environment, ...env },
       stdio: ['pipe', 'pipe', 'inherit'],
     });
+    this.#clients.push(client);
+    return client;
   }
 
   async stop(): Promise<void> {
-    if (this.#holder.exitCode !== null) return;
+    // They run beside the machine: its process 1 does not take them along.
+    for (const client of this.#clients) client.kill('SIGKILL');
+    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return;
     const gone = new Promise((resolve) => this.#holder.once('close', resolve));
     // Every process of the machine ends with its process 1.
     this.#holder.kill('SIGKILL');
