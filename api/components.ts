@@ -255,10 +255,14 @@ const conflict = object(
     unjoined: string,
     branches: {
       type: 'array',
-      items: object({
-        ...{ site: string, epoch: integer, won: { type: 'boolean' } },
-        entries: { type: 'array', items: branchEntry },
-      }),
+      items: object(
+        {
+          ...{ site: string, epoch: integer, won: { type: 'boolean' } },
+          entries: { type: 'array', items: branchEntry },
+          truncated: { const: true, description: 'There is more: the history of the actor has it.' },
+        },
+        ['truncated'],
+      ),
     },
   },
   ['correction', 'unjoined', 'branches'],

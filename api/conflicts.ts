@@ -3,6 +3,7 @@
  * of the one that lost.
  */
 import { Router } from 'express';
+import { limits } from '../config/limits.ts';
 import { siteOfEpoch } from '../runtime/protocol/siteepoch.ts';
 import { stateText } from '../runtime/protocol/envelope.ts';
 import type { ConflictRow, HistoryRow } from '../runtime/readmodel.ts';
@@ -35,14 +36,13 @@ export function conflictRoutes(context: ApiContext): Router {
     const id = String(request.params['id']);
     const row = await context.conflicts.conflict(id);
     if (!row) throw new Problem('not-found', `there is no conflict ${id.slice(0, 64)}`);
-    response.json({ ...summary(row), branches: [lostBranch(row), await winningBranch(context, row)] });
+    response.json({ ...summary(row), branches: await branchesOf(context, row) });
   });
   return router;
 }
 
 function summary({ id, actor, machine, foundAt, report }: ConflictRow) {
   const { fork, lost, winner, inputs, correction, unjoined } = report;
-  const first = lost.records[0]?.record.revision ?? 1;
   return {
     id,
     actor,
@@ -51,7 +51,7 @@ function summary({ id, actor, machine, foundAt, report }: ConflictRow) {
     fork: {
       epoch: fork.epoch,
       sequence: fork.sequence,
-      revision: Math.max(0, first - 1),
+      revision: forkRevision(lost),
       at: lost.records[0] ? new Date(lost.records[0].at).toISOString() : null,
     },
     winner: { site: siteOf(winner.epoch), ...winner },
@@ -60,6 +60,13 @@ function summary({ id, actor, machine, foundAt, report }: ConflictRow) {
     ...(correction && { correction }),
     ...(unjoined !== undefined && { unjoined }),
   };
+}
+
+/** Revision that both histories have. */
+function forkRevision({ records }: ConflictRow['report']['lost']): number {
+  const first = records[0]?.record;
+  if (!first) return 0;
+  return first.outcome === undefined ? Math.max(0, first.revision - 1) : first.revision;
 }
 
 interface BranchEntry {
@@ -71,12 +78,43 @@ interface BranchEntry {
   to: string;
 }
 
-/** Applied entries, each with the state before it. */
-function entriesOf(entries: readonly Omit<BranchEntry, 'from'>[]): BranchEntry[] {
-  return entries.map((entry, index) => ({ ...entry, from: entries[index - 1]?.to ?? null }));
+/** @param forked the state that both branches began in; null where each made the actor */
+function entriesOf(entries: readonly Omit<BranchEntry, 'from'>[], forked: string | null): BranchEntry[] {
+  return entries.map((entry, index) => ({ ...entry, from: entries[index - 1]?.to ?? forked }));
 }
 
-function lostBranch({ report: { lost } }: ConflictRow): object {
+/** What the actor did after the fork: in the history that gave way, and in the one that goes on until that was taken up. */
+async function branchesOf({ readModel }: ApiContext, row: ConflictRow): Promise<object[]> {
+  const { actor, foundAt } = row;
+  const { lost, winner } = row.report;
+  const losing = new Set(lost.records.map(({ at, record }) => keyOf(at, record.id, record.revision)));
+  const fork = forkRevision(lost);
+  const kept: HistoryRow[] = [];
+  let forked: string | null = null;
+  let cursor: string | undefined;
+  do {
+    const page = pageOf(await readModel.history(actor, limits.listLimitMax, cursor, fork));
+    for (const one of page.rows) {
+      if (one.outcome !== 'applied' || losing.has(keyOf(one.at, one.envelope, one.revision))) continue;
+      if (one.revision === fork) forked = one.state;
+      else if (one.at <= foundAt) kept.push(one);
+    }
+    cursor = page.next;
+  } while (cursor !== undefined && kept.length <= winnerEntriesMax);
+  const entries = kept.slice(0, winnerEntriesMax).map(({ revision, at, event, origin, state }) => ({
+    ...{ revision, at: new Date(at).toISOString(), event, origin },
+    to: state,
+  }));
+  return [
+    lostBranch(row, forked),
+    {
+      ...{ site: siteOf(winner.epoch), epoch: winner.epoch, won: true, entries: entriesOf(entries, forked) },
+      ...(kept.length > winnerEntriesMax && { truncated: true }),
+    },
+  ];
+}
+
+function lostBranch({ report: { lost } }: ConflictRow, forked: string | null): object {
   const entries = lost.records.flatMap(({ at, record }) =>
     record.outcome === undefined && record.revision > 0
       ? [
@@ -90,30 +128,7 @@ function lostBranch({ report: { lost } }: ConflictRow): object {
         ]
       : [],
   );
-  return { site: siteOf(lost.epoch), epoch: lost.epoch, won: false, entries: entriesOf(entries) };
-}
-
-/** What the actor did in the history that goes on, from the fork until the conflict was taken up. */
-async function winningBranch(
-  { readModel }: ApiContext,
-  { actor, foundAt, report: { lost, winner } }: ConflictRow,
-): Promise<object> {
-  const page = pageOf(await readModel.history(actor, winnerEntriesMax, undefined));
-  const losing = new Set(lost.records.map(({ at, record }) => keyOf(at, record.id, record.revision)));
-  const since = lost.records[0]?.at ?? foundAt;
-  const first = Math.max(1, lost.records.find(({ record }) => record.revision > 0)?.record.revision ?? 1);
-  const entries = page.rows
-    .filter((row) => isOfWinner(row) && !losing.has(keyOf(row.at, row.envelope, row.revision)))
-    .filter((row) => row.at <= foundAt && (row.revision >= first || row.at >= since))
-    .map(({ revision, at, event, origin, state }) => ({
-      ...{ revision, at: new Date(at).toISOString(), event, origin },
-      to: state,
-    }));
-  return { site: siteOf(winner.epoch), epoch: winner.epoch, won: true, entries: entriesOf(entries) };
-}
-
-function isOfWinner({ outcome }: HistoryRow): boolean {
-  return outcome === 'applied';
+  return { site: siteOf(lost.epoch), epoch: lost.epoch, won: false, entries: entriesOf(entries, forked) };
 }
 
 function keyOf(at: number, id: string, revision: number): string {

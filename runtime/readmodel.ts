@@ -160,7 +160,8 @@ export interface ReadModel {
   task(id: string): Promise<TaskRow | undefined>;
   /** Chunks of a task behind a place, in order. */
   chunks(task: string, after: { attempt: number; number: number }, limit: number): Promise<ChunkRow[]>;
-  history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>>;
+  /** @param fromRevision only what the actor did or refused at this revision or a later one */
+  history(actor: string, limit: number, cursor: string | undefined, fromRevision?: number): Promise<Page<HistoryRow>>;
   agents(limit: number, cursor: string | undefined): Promise<Page<AgentRow>>;
   agent(id: string): Promise<AgentRow | undefined>;
   schedules(filter: ScheduleFilter, limit: number, cursor: string | undefined): Promise<Page<ScheduleRow>>;

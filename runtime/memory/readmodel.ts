@@ -52,12 +52,12 @@ export class MemoryReadModel implements ReadModel {
       .slice(0, limit);
   }
 
-  async history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>> {
+  async history(actor: string, limit: number, cursor: string | undefined, fromRevision = 0): Promise<Page<HistoryRow>> {
     const from = cursor === undefined ? undefined : decodeCursor(cursor, 'history', ['number', 'number', 'number']);
     if (cursor !== undefined && !from) return 'bad-cursor';
     const rows = this.#store
       .transitions(actor)
-      .filter(({ place }) => !from || compare(place, from) > 0)
+      .filter(({ place, row }) => row.revision >= fromRevision && (!from || compare(place, from) > 0))
       .sort((left, right) => compare(left.place, right.place));
     const found = page(rows, limit, ({ place }) => ['history', ...place]);
     return found === 'bad-cursor' ? found : { ...found, rows: found.rows.map(({ row }) => structuredClone(row)) };

@@ -75,9 +75,15 @@ export class PostgresReadModel implements ReadModel {
     );
   }
 
-  async history(actor: string, limit: number, cursor: string | undefined): Promise<Page<HistoryRow>> {
+  async history(
+    actor: string,
+    limit: number,
+    cursor: string | undefined,
+    fromRevision?: number,
+  ): Promise<Page<HistoryRow>> {
     const where = new Where();
     where.add('actor = ?', actor);
+    if (fromRevision !== undefined) where.add('revision >= ?', fromRevision);
     if (cursor !== undefined) {
       const place = decodeCursor(cursor, 'history');
       const parts = place && /^(\d{1,15})\.(\d{1,15})\.(\d{1,9})$/.exec(place[1]);

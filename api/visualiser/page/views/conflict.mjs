@@ -78,7 +78,7 @@ export class ConflictView {
       </div>`;
   }
 
-  #branch({ site, epoch, won, entries }) {
+  #branch({ site, epoch, won, entries, truncated }) {
     return html`<section class="card" data-branch=${won ? 'kept' : 'given-up'}>
       <h2><span class="branch ${won ? 'kept' : 'given-up'}">${site}</span> <span class="soft">epoch ${epoch}</span></h2>
       ${
@@ -108,6 +108,7 @@ export class ConflictView {
               </table>
             </div>`
       }
+      ${truncated ? html`<p class="small soft">There is more; the history of the actor has it.</p>` : nothing}
     </section>`;
   }
 
