@@ -8,6 +8,7 @@ import { hostileText, startScenery, type Scenery } from '../support/scenery.ts';
 import { tear } from '../support/torn.ts';
 
 const contrastScript = readFileSync(new URL('../support/contrast.mjs', import.meta.url), 'utf8');
+const overlapScript = readFileSync(new URL('../support/overlaps.mjs', import.meta.url), 'utf8');
 const deadline = { timeout: 20_000 };
 let scenery: Scenery;
 let browser: Browser;
@@ -18,6 +19,8 @@ let complaints: string[];
 
 beforeAll(async () => {
   scenery = await startScenery();
+  await tear(scenery.api.site);
+  await scenery.api.projected();
   browser = await launchChromium();
 }, 180_000);
 afterAll(async () => {
@@ -228,8 +231,6 @@ describe('agents and machines', { timeout: 60_000 }, () => {
   });
 
   test('a conflict shows both branches on one statechart, and what became of each input', async () => {
-    await tear(scenery.api.site);
-    await scenery.api.projected();
     await signIn('/sites', 'read');
     await page.click('[data-conflict] a');
     await page.waitForSelector('svg.chart [data-state="task.open.queued"].fork');
@@ -254,12 +255,15 @@ describe('agents and machines', { timeout: 60_000 }, () => {
 
 describe.each([
   ['at 1280 x 800', { width: 1280, height: 800 }, 'light'],
+  ['at 1280 x 800, in the dark', { width: 1280, height: 800 }, 'dark'],
+  ['on a phone', { width: 390, height: 844 }, 'light'],
   ['on a phone, in the dark', { width: 390, height: 844 }, 'dark'],
 ] as const)('%s', (_name, viewport, colorScheme) => {
-  test('no page is wider than the window, and every text can be read', { timeout: 60_000 }, async () => {
+  test('no page is wider than the window, and every text can be read', { timeout: 90_000 }, async () => {
     await page.setViewportSize(viewport);
     await page.emulateMedia({ colorScheme });
-    await signIn('/', 'admin');
+    await signIn('/sites', 'admin');
+    const conflict = await page.getAttribute('[data-conflict]', 'data-conflict');
     for (const path of [
       '',
       '/tasks',
@@ -268,16 +272,19 @@ describe.each([
       '/schedules',
       '/machines',
       '/machines/agent',
+      '/machines/task',
       '/set-aside',
       '/streams',
       '/sites',
       `/actors/task/${scenery.tasks.parked}`,
+      `/conflicts/${conflict}`,
     ]) {
       await page.goto(`/visualiser${path}`);
       await page.waitForSelector('main h1');
       await expect.poll(() => page.$$('text=Loading …').then(({ length }) => length), deadline).toBe(0);
       expect([path, await page.evaluate('document.documentElement.scrollWidth - innerWidth')]).toEqual([path, 0]);
       expect([path, await poorContrast(page)]).toEqual([path, []]);
+      expect([path, await page.evaluate(overlapScript)]).toEqual([path, []]);
     }
   });
 });

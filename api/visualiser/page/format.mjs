@@ -68,6 +68,16 @@ const colours = {
   duplicate: 'warn',
   superseded: 'warn',
   kept: 'good',
+  standby: 'busy',
+  promoting: 'warn',
+  fenced: 'bad',
+  streaming: 'good',
+  catching_up: 'warn',
+  lagging: 'warn',
+  reconciling: 'warn',
+  copying: 'warn',
+  connecting: 'warn',
+  disconnected: 'bad',
 };
 
 /** Colour of a status, or of the innermost part of a state. */

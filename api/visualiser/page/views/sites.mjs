@@ -1,12 +1,39 @@
-/** The site, how it stands to the other one of its pair, and where the two wrote different histories. */
+/** Both sites of a pair, how one follows the other, and where the two wrote different histories. */
 import { html, nothing } from '../lib.mjs';
 import { colourOf, duration, number } from '../format.mjs';
 
+/** By role and link of the site that serves this page: what it may be told, and what is asked before. */
+const levers = [
+  {
+    action: 'switchover',
+    verb: 'Hand over',
+    fits: ({ role }, other) => role === 'active' && other?.role === 'standby',
+    question: (_, { site }) => `Hand over to the ${site} site?`,
+    detail: 'Writes wait for a few seconds; nothing is lost. The other site takes them then.',
+  },
+  { action: 'check', verb: 'Compare now', fits: ({ role }) => role === 'standby' },
+  { action: 'resume', verb: 'Follow again', fits: ({ link }) => link === 'paused' },
+  {
+    action: 'pause',
+    verb: 'Stop following',
+    fits: ({ role, link }) => role === 'standby' && link !== 'paused',
+    question: ({ site }) => `Let the ${site} site follow no more?`,
+    detail: 'What the other site decides is missing here until it follows again.',
+  },
+  {
+    action: 'promote',
+    verb: 'Promote',
+    fits: ({ role }, other) => role === 'standby' && other?.role !== null && other?.role !== 'active',
+    question: ({ site }) => `Make the ${site} site active?`,
+    detail: 'It takes over with everything that the other site still gives.',
+  },
+];
+
 export class SitesView {
   title = 'Sites';
-  everyMs = 5_000;
+  everyMs = 2_000;
   #app;
-  #status;
+  #sites;
   #conflicts;
   #next;
 
@@ -16,7 +43,7 @@ export class SitesView {
 
   async load() {
     const { session } = this.#app;
-    this.#status = await session.call('/api/v1/status');
+    this.#sites = (await session.call('/api/v1/sites')).sites;
     if (session.claims.tenant !== undefined) return;
     const machine = this.#app.query.get('machine');
     const query = machine ? `?machine=${encodeURIComponent(machine)}` : '';
@@ -26,36 +53,135 @@ export class SitesView {
   }
 
   template() {
-    if (!this.#status) return html`<div class="card empty">Loading …</div>`;
-    const { site, sync, projection } = this.#status;
+    if (!this.#sites) return html`<div class="card empty">Loading …</div>`;
+    const own = this.#sites.find(({ self }) => self);
+    const other = this.#sites.find(({ self }) => !self);
     return html`<div class="heading">
         <h1>Sites</h1>
         <div class="actions">
-          <button @click=${() => this.#app.copyCurl('/api/v1/conflicts')}>Copy as curl</button>
-          <button @click=${() => this.#app.download('conflicts.json', this.#conflicts)}>Download JSON</button>
+          <button @click=${() => this.#app.copyCurl('/api/v1/sites')}>Copy as curl</button>
+          <button
+            @click=${() => this.#app.download('sites.json', { sites: this.#sites, conflicts: this.#conflicts ?? null })}
+          >
+            Download JSON
+          </button>
         </div>
       </div>
-      <section class="card">
-        <h2>${site.name}</h2>
-        <dl class="facts">
-          <dt>role</dt>
-          <dd><span class="badge good">${site.role}</span></dd>
-          ${
-            site.epoch === undefined
-              ? nothing
-              : html`<dt>epoch</dt>
-                  <dd class="mono">${site.epoch}</dd>`
-          }
-          <dt>other site</dt>
-          <dd><span class="badge ${colourOf(sync.state)}">${sync.state}</span> ${sync.detail}</dd>
-          <dt>history</dt>
-          <dd>${duration(projection.lag_seconds * 1_000)} behind</dd>
-        </dl>
-      </section>
+      ${own.refusal ? this.#refusal(own.refusal) : nothing}
+      <div class="grid">
+        ${this.#own(own, other)}
+        ${other ? this.#other(other, own) : html`<p class="card empty">This site runs alone; [peer] in its settings names another one.</p>`}
+      </div>
+      ${own.last_check?.drift?.length > 0 ? this.#drift(own.last_check) : nothing}
       <section class="card">
         <h2>Conflicts</h2>
         ${this.#table()}
       </section>`;
+  }
+
+  #refusal({ name, detail, remedy }) {
+    return html`<p class="notice bad" data-refusal=${name}><b>${name}</b>: ${detail}; ${remedy}</p>`;
+  }
+
+  #own(own, other) {
+    const { site, role, epoch, link, mode, reason, since, lag_entries: entries, lag_ms: ms, copy } = own;
+    return html`<section class="card" data-site=${site}>
+      <h2>${site} <span class="soft">this one</span></h2>
+      <dl class="facts">
+        <dt>role</dt>
+        <dd><span class="badge ${colourOf(role)}" data-role=${role}>${role}</span></dd>
+        ${this.#fact('epoch', epoch === undefined ? undefined : html`<span class="mono">${epoch}</span>`)}
+        ${this.#fact('since', since && html`${this.#app.time(since)} ${reason ? html`<span class="soft">${reason}</span>` : nothing}`)}
+        ${this.#fact('takes over', mode && (mode === 'witness' ? 'by itself, by the witness' : 'when it is told'))}
+        ${this.#fact('follows', link && html`<span class="badge ${colourOf(link)}" data-link=${link}>${link.replace('_', ' ')}</span>`)}
+        ${this.#fact('behind', entries === undefined ? undefined : `${number(entries)} entries, ${duration(ms)}`)}
+        ${this.#fact('copied', copy && `${number(copy.actors)} actors`)}
+        ${this.#fact('compared', own.last_check && this.#check(own.last_check))}
+      </dl>
+      ${this.#levers(own, other)}
+    </section>`;
+  }
+
+  #other({ site, role, epoch, api, seen_at: seen }, own) {
+    return html`<section class="card" data-site=${site}>
+      <h2>${site}</h2>
+      <dl class="facts">
+        <dt>role</dt>
+        <dd>
+          ${
+            role === null
+              ? html`<span class="badge bad" data-role="unknown">does not answer</span>`
+              : html`<span class="badge ${colourOf(role)}" data-role=${role}>${role}</span>`
+          }
+        </dd>
+        ${this.#fact('epoch', epoch === undefined ? undefined : html`<span class="mono">${epoch}</span>`)}
+        ${this.#fact('asked', this.#app.time(seen))}
+        ${this.#fact('console', html`<a href="${api}/visualiser/sites" rel="noreferrer">${api}</a>`)}
+      </dl>
+      ${
+        role === null && own.role === 'standby'
+          ? html`<p class="small soft">
+              If it is lost: <code class="mono">orchestrator site force-promote --yes</code> at ${own.site} makes that
+              one active.
+            </p>`
+          : nothing
+      }
+    </section>`;
+  }
+
+  #fact(name, value) {
+    return value === undefined || value === nothing
+      ? nothing
+      : html`<dt>${name}</dt>
+          <dd>${value}</dd>`;
+  }
+
+  #check({ at, equal, drift }) {
+    const said = equal ? 'equal' : drift.length > 0 ? `${number(drift.length)} differ` : 'not equal';
+    return html`<span class="badge ${equal ? 'good' : 'bad'}" data-check=${equal}>${said}</span> ${this.#app.time(at)}`;
+  }
+
+  #drift({ drift }) {
+    return html`<section class="card">
+      <h2>What differs</h2>
+      <div class="scroll">
+        <table>
+          <thead>
+            <tr>
+              <th class="number">shard</th>
+              <th>actor</th>
+              <th>what</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${drift.map(
+              ({ shard, actor, detail }) =>
+                html`<tr>
+                  <td class="number">${shard}</td>
+                  <td class="mono">${actor}</td>
+                  <td>${detail}</td>
+                </tr>`,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </section>`;
+  }
+
+  #levers(own, other) {
+    const fitting = levers.filter(({ fits }) => other && fits(own, other));
+    if (fitting.length === 0 || !this.#app.session.can('admin')) return nothing;
+    return html`<div class="row levers">
+      ${fitting.map((lever) => html`<button data-lever=${lever.action} @click=${() => this.#pull(lever, own, other)}>${lever.verb}</button>`)}
+    </div>`;
+  }
+
+  async #pull({ action, verb, question, detail }, own, other) {
+    if (question && !(await this.#app.confirm(question(own, other), detail, verb))) return;
+    await this.#app.act(verb, async () => {
+      await this.#app.session.call(`/api/v1/sites/${own.site}/${action}`, { method: 'POST' });
+      return `${verb}: begun`;
+    });
   }
 
   #table() {
