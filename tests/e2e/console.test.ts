@@ -234,10 +234,11 @@ describe('agents and machines', { timeout: 60_000 }, () => {
     await signIn('/sites', 'read');
     await page.click('[data-conflict] a');
     await page.waitForSelector('svg.chart [data-state="task.open.queued"].fork');
-    await page.waitForSelector('svg.chart [data-state="task.cancelled"].given-up.kept');
+    await page.waitForSelector('svg.chart [data-state="task.cancelled"].kept:not(.given-up)');
+    await page.waitForSelector('svg.chart [data-state="task.open.paused"].given-up:not(.kept)');
     await page.waitForSelector('[data-branch=kept] td >> text=cancelled');
-    await page.waitForSelector('[data-branch=given-up] td >> text=cancel');
-    await page.waitForSelector('[data-input=applied]');
+    await page.waitForSelector('[data-branch=given-up] td >> text=open.paused');
+    await page.waitForSelector('[data-input=superseded] td >> text=pause');
   });
 
   test('keys lead from page to page', async () => {

@@ -28,6 +28,7 @@ export class StateChart {
     self.#chart = chart;
     const parsed = new DOMParser().parseFromString(text, 'image/svg+xml').documentElement;
     self.#svg = document.importNode(parsed, true);
+    self.#svg.style.setProperty('--natural', `${self.#svg.viewBox.baseVal.width}px`);
     self.element.append(self.#svg);
     for (const node of self.#svg.querySelectorAll('[data-state]')) self.#states.set(node.dataset.state, node);
     for (const node of self.#svg.querySelectorAll('[data-edge]')) self.#lines.set(node.dataset.edge, node);
@@ -48,7 +49,7 @@ export class StateChart {
     // Every actor is in the root: lighting it would say nothing.
     this.#lit.delete(this.#chart.states[0].id);
     for (const [id, node] of this.#states) node.classList.toggle('lit', this.#lit.has(id));
-    this.#intoView();
+    this.#intoView([...this.#lit].map((id) => this.#states.get(id)).findLast((state) => state?.matches('.atomic')));
     for (const node of this.#svg.querySelectorAll('.taken')) node.classList.remove('taken', 'moving');
     const line = edge && this.#lines.get(edge.id);
     if (!line) return;
@@ -59,9 +60,8 @@ export class StateChart {
   }
 
   /** Where the picture is larger than its place, what is lit stays in sight. */
-  #intoView() {
+  #intoView(node) {
     const host = this.element;
-    const node = [...this.#lit].map((id) => this.#states.get(id)).findLast((state) => state?.matches('.atomic'));
     if (!node || !host.isConnected) return;
     const [inner, outer] = [node.getBoundingClientRect(), host.getBoundingClientRect()];
     if (inner.top < outer.top || inner.bottom > outer.bottom)
@@ -103,6 +103,8 @@ export class StateChart {
     for (const node of this.#states.values()) node.classList.remove('kept', 'given-up', 'fork');
     const atomic = (ids) => ids.map((id) => this.#states.get(id)).filter((node) => node?.matches('.atomic, .final'));
     for (const node of atomic(fork)) node.classList.add('fork');
+    // Not on the page before the next frame but one.
+    requestAnimationFrame(() => requestAnimationFrame(() => this.#intoView(atomic(fork)[0])));
     for (const { won, entries } of branches) {
       const name = won ? 'kept' : 'given-up';
       let before = fork;

@@ -22,15 +22,17 @@ export function plot(minutes, series, format) {
     let pen = false;
     for (const [index, minute] of minutes.entries()) {
       const value = of(minute);
-      if (value === null) pen = false;
-      else {
-        d += `${pen ? 'L' : 'M'}${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
-        if (!pen) d += `L${(x(index) + 0.1).toFixed(1)} ${y(value).toFixed(1)}`;
-        pen = true;
-      }
+      if (value !== null) d += `${pen ? 'L' : 'M'}${x(index).toFixed(1)} ${y(value).toFixed(1)}`;
+      pen = value !== null;
     }
     return d;
   };
+  /** Minutes with a value between two without: of them a line shows nothing. */
+  const alone = (of) =>
+    minutes.flatMap((minute, index) => {
+      const beside = [minutes[index - 1], minutes[index + 1]].some((one) => one && of(one) !== null);
+      return of(minute) === null || beside ? [] : [[x(index), y(of(minute))]];
+    });
   const clock = (minute) => {
     const date = new Date(minute.at);
     return `${String(date.getHours()).padStart(2, '0')}:${String(date.getMinutes()).padStart(2, '0')}`;
@@ -50,7 +52,10 @@ export function plot(minutes, series, format) {
         (index, place) =>
           svg`<text x=${x(index)} y=${height - 3} text-anchor=${anchors[place]}>${clock(minutes[index])}</text>`,
       )}
-      ${series.map(({ of }, index) => svg`<path class="series series${index + 1}" d=${path(of)}></path>`)}
+      ${series.map(
+        ({ of }, index) => svg`<path class="series series${index + 1}" d=${path(of)}></path>
+          ${alone(of).map(([cx, cy]) => svg`<circle class=${`swatch series${index + 1}`} cx=${cx} cy=${cy} r="2.5"></circle>`)}`,
+      )}
     </svg>
     <div class="legend">
       ${series.map(

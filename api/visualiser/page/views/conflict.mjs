@@ -11,6 +11,7 @@ export class ConflictView {
   #id;
   #conflict;
   #chart;
+  #whole = false;
 
   constructor(app, { id }) {
     this.#app = app;
@@ -47,35 +48,40 @@ export class ConflictView {
         Both sites went on after revision ${fork.revision}. The history of ${winner.site} goes on, with epoch
         ${winner.epoch}; what ${loser.site} was told under epoch ${loser.epoch} was decided once more.
       </p>
-      <div class="actor">
-        <div>
-          <section class="card">
-            <h2>Both branches</h2>
-            ${this.#chart.element}
-            <p class="legend">
-              <span class="branch kept">goes on (${winner.site})</span>
-              <span class="branch given-up">gave way (${loser.site})</span>
-              <span class="branch both">both</span> <span class="branch fork">fork</span>
-            </p>
-          </section>
-          <section class="card">
-            <h2>Inputs of the branch that gave way</h2>
-            ${this.#inputs(conflict.inputs)}
-          </section>
+      <section class="card broad">
+        <div class="row between">
+          <h2>Both branches</h2>
+          <button class="quiet" @click=${() => this.#fit()}>${this.#whole ? 'Larger' : 'Whole chart'}</button>
         </div>
-        <div>
-          ${branches.map((branch) => this.#branch(branch))}
-          ${
-            correction
-              ? html`<section class="card">
-                  <h2>Correction</h2>
-                  ${jsonBlock(correction, this.#app)}
-                </section>`
-              : nothing
-          }
-          ${unjoined === undefined ? nothing : html`<p class="notice warn">Not joined: ${JSON.stringify(unjoined)}</p>`}
-        </div>
+        ${this.#chart.element}
+        <p class="legend">
+          <span class="branch kept">goes on (${winner.site})</span>
+          <span class="branch given-up">gave way (${loser.site})</span>
+          <span class="branch both">both</span> <span class="branch fork">fork</span>
+        </p>
+      </section>
+      <section class="card">
+        <h2>Inputs of the branch that gave way</h2>
+        ${this.#inputs(conflict.inputs)}
+      </section>
+      <div class="grid">
+        ${branches.map((branch) => this.#branch(branch))}
+        ${
+          correction
+            ? html`<section class="card">
+                <h2>Correction</h2>
+                ${jsonBlock(correction, this.#app)}
+              </section>`
+            : nothing
+        }
+        ${unjoined === undefined ? nothing : html`<p class="notice warn">Not joined: ${JSON.stringify(unjoined)}</p>`}
       </div>`;
+  }
+
+  #fit() {
+    this.#whole = !this.#whole;
+    this.#chart.fit(this.#whole);
+    this.#app.update();
   }
 
   #branch({ site, epoch, won, entries, truncated }) {

@@ -103,49 +103,45 @@ export class MachineView {
           <button @click=${() => this.#app.download(`${this.#definition}.json`, chart)}>Download JSON</button>
         </div>
       </div>
-      <div class="actor">
-        <div>
-          <section class="card">${this.#chart.element}</section>
-        </div>
-        <div>
-          <section class="card">
-            <h2>Actors by state</h2>
-            ${
-              this.#activity?.silent_shards.length > 0
-                ? html`<p class="notice warn">
-                    Not counted: shards ${this.#activity.silent_shards.join(', ')}, which nobody serves.
-                  </p>`
-                : nothing
-            }
-            ${
-              this.#activity
-                ? this.#table(
-                    ['state', 'actors'],
-                    Object.entries(this.#activity.states)
-                      .filter(([id, count]) => count > 0 && id !== chart.states[0].id)
-                      .map(([id, count]) => [html`<a href=${this.#listOf(id)}>${id}</a>`, number(count)]),
-                    'No actor of this kind is here.',
-                  )
-                : html`<p class="soft">Your token sees the tasks of its tenant only.</p>`
-            }
-          </section>
-          <section class="card">
-            <h2>Ways taken in the last minute</h2>
-            ${this.#table(
-              ['event', 'from', 'to', 'times'],
-              taken
-                .slice(0, 30)
-                .map(({ id, event, kind, guard, from, to }) => [
-                  html`${kind === 'after' ? `after ${event}` : eventName(event)}
-                  ${guard ? html`<div class="small soft">[${guard}]</div>` : nothing}`,
-                  short(from),
-                  to ? short(to) : '–',
-                  number(this.#counts.get(id)),
-                ]),
-              'Nothing moved.',
-            )}
-          </section>
-        </div>
+      <section class="card broad">${this.#chart.element}</section>
+      <div class="grid">
+        <section class="card">
+          <h2>Actors by state</h2>
+          ${
+            this.#activity?.silent_shards.length > 0
+              ? html`<p class="notice warn">
+                  Not counted: shards ${this.#activity.silent_shards.join(', ')}, which nobody serves.
+                </p>`
+              : nothing
+          }
+          ${
+            this.#activity
+              ? this.#table(
+                  ['state', 'actors'],
+                  Object.entries(this.#activity.states)
+                    .filter(([id, count]) => count > 0 && id !== chart.states[0].id)
+                    .map(([id, count]) => [html`<a href=${this.#listOf(id)}>${id}</a>`, number(count)]),
+                  'No actor of this kind is here.',
+                )
+              : html`<p class="soft">Your token sees the tasks of its tenant only.</p>`
+          }
+        </section>
+        <section class="card">
+          <h2>Ways taken in the last minute</h2>
+          ${this.#table(
+            ['event', 'from', 'to', 'times'],
+            taken
+              .slice(0, 30)
+              .map(({ id, event, kind, guard, from, to }) => [
+                html`${kind === 'after' ? `after ${event}` : eventName(event)}
+                ${guard ? html`<div class="small soft">[${guard}]</div>` : nothing}`,
+                short(from),
+                to ? short(to) : '–',
+                number(this.#counts.get(id)),
+              ]),
+            'Nothing moved.',
+          )}
+        </section>
       </div>`;
   }
 
