@@ -17,8 +17,6 @@ import { backupCommand, backupUsage, restoreCommand } from './commands/backup.ts
 import { doctorCommand, doctorUsage } from './commands/doctor.ts';
 import { migrateCommand, migrateUsage } from './commands/migrate.ts';
 import { pruneCommand, rebuildCommand, rebuildUsage } from './commands/rebuild.ts';
-import { inspectCommand, inspectUsage } from './commands/inspect.ts';
-import { machineCommand, machineUsage } from './commands/machine.ts';
 import { UsageError } from './commands/usage.ts';
 import { readSettings, revokedFile, secretFile } from './settings.ts';
 
@@ -40,8 +38,6 @@ ${auditUsage}
 ${migrateUsage}
 ${backupUsage}
 ${rebuildUsage}
-${inspectUsage}
-${machineUsage}
 
 Every command takes --config FILE and --set section.key=value.
 
@@ -84,10 +80,6 @@ function main(argv: readonly string[]): number | Promise<number> {
       return rebuildCommand(rest);
     case 'prune':
       return pruneCommand(rest);
-    case 'inspect':
-      return inspectCommand(rest);
-    case 'machine':
-      return machineCommand(rest);
     default:
       return runProgram(commands, argv, {
         env: process.env,

@@ -3,6 +3,8 @@ import { bulkCommands } from './bulk.ts';
 import type { Command } from './command.ts';
 import { conflictCommands } from './conflict.ts';
 import { deadLetterCommands } from './deadletter.ts';
+import { inspectCommands } from './inspect.ts';
+import { machineCommands } from './machine.ts';
 import { queueCommands } from './queue.ts';
 import { scheduleCommands } from './schedule.ts';
 import { siteCommands } from './site.ts';
@@ -16,4 +18,6 @@ export const commands: readonly Command[] = [
   ...scheduleCommands,
   ...siteCommands,
   ...conflictCommands,
+  ...inspectCommands,
+  ...machineCommands,
 ];

@@ -1,4 +1,5 @@
 /** Help texts, made from the commands themselves; within 80 columns. */
+import { wrap } from './wrap.ts';
 import { positionalRange, type Command, type OptionRule } from './command.ts';
 
 export const commonOptions: Readonly<Record<string, OptionRule>> = {
@@ -38,7 +39,7 @@ export function helpOf({ words, positionals, summary, options = {}, examples = [
   const lines = [
     `Usage: orchestrator ${[words, positionals, '[OPTIONS]'].filter(Boolean).join(' ')}`,
     '',
-    ...wrap(summary, 0),
+    ...wrap(summary, width),
   ];
   if (positionalRange(positionals).max === Infinity) lines.push('Several may be given.');
   lines.push(
@@ -61,21 +62,11 @@ function optionRows(options: Readonly<Record<string, OptionRule>>): [string, str
 function list(rows: readonly [string, string][]): string[] {
   const column = Math.min(28, Math.max(0, ...rows.map(([left]) => left.length)) + 2);
   return rows.flatMap(([left, right]) => {
-    const [first = '', ...more] = wrap(right, column + 2);
+    const [first = '', ...more] = wrap(right, width - column - 2);
     const head =
       left.length > column - 2
         ? [`  ${left}`, `${' '.repeat(column + 2)}${first}`]
         : [`  ${left.padEnd(column)}${first}`];
     return [...head, ...more.map((line) => ' '.repeat(column + 2) + line)];
   });
-}
-
-function wrap(text: string, indent: number): string[] {
-  const lines: string[] = [''];
-  for (const word of text.split(' ')) {
-    const last = lines[lines.length - 1]!;
-    if (last !== '' && indent + last.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = last === '' ? word : `${last} ${word}`;
-  }
-  return lines;
 }

@@ -1,5 +1,6 @@
 /** What commands print: tables and colours for people, one JSON document (or one a line) for programs. */
 import { stripVTControlCharacters, styleText } from 'node:util';
+import { wrap } from './wrap.ts';
 
 export type Tone = 'good' | 'bad' | 'busy' | 'faint';
 const tones = { good: 'green', bad: 'red', busy: 'yellow', faint: 'gray' } as const;
@@ -69,6 +70,11 @@ export class Output {
         .trimEnd();
     this.line(this.paint(lineOf(columns.map(({ title }) => title.toUpperCase())), 'faint'));
     for (const row of cells) this.line(lineOf(row));
+  }
+
+  /** A sentence, broken between words where the terminal ends. */
+  paragraph(text: string): void {
+    for (const line of wrap(cellOf(text), this.#columns)) this.line(line);
   }
 
   /** Members one below the other. */

@@ -104,3 +104,28 @@ describe('output', () => {
     expect(printed(80, false, (output) => output.line(output.status('succeeded')))[0]).toBe('succeeded');
   });
 });
+
+describe('machine export', () => {
+  test.each([
+    ['json', /^\{\n {2}"definition": "task",[\s\S]*\}\n$/],
+    ['mermaid', /^stateDiagram-v2\n[\s\S]*queued/],
+    ['dot', /^digraph [\s\S]*queued[\s\S]*\}\n$/],
+    ['svg', /^<svg xmlns[\s\S]*queued[\s\S]*<\/svg>\n$/],
+  ])('as %s needs no server', async (format, shape) => {
+    const { code, out, err } = await run(['machine', 'export', 'task', '--format', format]);
+    expect([code, err]).toEqual([0, '']);
+    expect(out).toMatch(shape);
+  });
+
+  test('what is not known is named with what is', async () => {
+    expect(await run(['machine', 'export', 'tusk'])).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/"tusk" is not known; known are .*task.*did you mean "task"/),
+    });
+    expect(await run(['machine', 'export', 'task', '--format', 'sgv'])).toMatchObject({
+      code: 2,
+      out: '',
+      err: expect.stringContaining('known are json, mermaid, dot, svg'),
+    });
+  });
+});
