@@ -151,7 +151,8 @@ export function encodeCommit(
   const closed = new Set(commit.mailboxesClosed);
   for (const [source, ids] of commit.acks) {
     const stream = source === 'commands' ? keys.commands : space.outbox(shard, source.outbox);
-    if (source === 'commands' || !closed.has(source.outbox)) encoder.add('ack', stream, ids);
+    if (source === 'commands' || !closed.has(source.outbox))
+      encoder.add(passage === 'mirror' ? 'pass' : 'ack', stream, ids);
   }
   for (const mailbox of closed) {
     encoder.add('del', space.inbox(shard, mailbox), []);

@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Scope } from '../../api/token.ts';
+import { Chance } from '../support/chance.ts';
 import { launchChromium } from '../support/chromium.ts';
+import { FaultProxy } from '../support/faultproxy.ts';
+import { registered } from '../support/handwork.ts';
 import { hostileText, startScenery, type Scenery } from '../support/scenery.ts';
 import { tear } from '../support/torn.ts';
 
@@ -115,6 +118,9 @@ describe('tasks', { timeout: 60_000 }, () => {
     expect(new URL(page.url()).searchParams.get('at')).toBe('2');
     await page.click('text=On ▶');
     await expect.poll(litStates, deadline).toEqual(['task.parked']);
+    // What comes late moves what is below it.
+    await page.waitForSelector('.diff');
+    await expect.poll(() => page.$$('text=Loading …').then(({ length }) => length), deadline).toBe(0);
     await page.click('text=Try another event here');
     const draft = JSON.parse(await page.inputValue('textarea')) as Record<string, unknown>;
     await page.fill(
@@ -182,12 +188,156 @@ describe('tasks', { timeout: 60_000 }, () => {
         .toBe(2);
   });
 
-  test('what is hostile is text', async () => {
+  test('cancels all that a filter matches, after it was counted', async () => {
+    const ids = await Promise.all([1, 2, 3].map(() => scenery.submit({ type: 'nobody', tenant: 'ended' })));
+    await scenery.api.projected();
+    await signIn('/tasks?tenant=ended&status=queued', 'read', 'tasks:cancel');
+    await page.waitForSelector('[data-task]:nth-child(3)');
+    expect(await page.$$('button >> text=Redrive all that match')).toEqual([]);
+    await page.click('button >> text=Cancel all that match');
+    await page.waitForSelector('dialog >> text=Cancel 3 tasks?');
+    await page.click('dialog button:text-is("No")');
+    for (const id of ids) expect((await scenery.api.call(`/api/v1/tasks/${id}`)).body['status']).toBe('queued');
+    await page.click('button >> text=Cancel all that match');
+    await page.click('dialog button.main');
+    await page.waitForSelector('[data-bulk=finished] >> text=3 of 3 done');
+    for (const id of ids) expect((await scenery.api.call(`/api/v1/tasks/${id}`)).body['status']).toBe('cancelled');
+    const { body } = await scenery.api.call('/api/v1/audit?limit=20');
+    const noted = { action: 'POST /api/v1/tasks/cancel', status: 202, subject: 'tester' };
+    expect(body['items']).toContainEqual(expect.objectContaining(noted));
+  });
+});
+
+describe('a page that stays open', { timeout: 60_000 }, () => {
+  const events = (): Promise<string[]> =>
+    page.$$eval('main tbody tr', (rows) => rows.map((row) => row.children[2]?.textContent?.trim() ?? '').reverse());
+
+  test('says when its connection is gone, and shows all that it missed when it is back', async () => {
+    const proxy = new FaultProxy(Number(new URL(scenery.api.url).port), new Chance(1));
+    const port = await proxy.start();
+    const id = await scenery.submit({ type: 'nobody' });
+    await page.goto(`http://127.0.0.1:${port}/visualiser/actors/task/${id}`);
+    await page.fill('input[name=token]', scenery.api.token('read'));
+    await page.click('button.main');
+    await expect.poll(litStates, deadline).toContain('task.open.queued');
+    await expect.poll(events, deadline).toEqual(['create']);
+    proxy.set({ mode: 'refuse' });
+    await page.waitForSelector('.stale[role=alert]');
+    for (const verb of ['pause', 'resume', 'pause'])
+      await scenery.api.call(`/api/v1/tasks/${id}/${verb}`, { method: 'POST' });
+    await scenery.api.projected();
+    expect(await litStates()).toContain('task.open.queued');
+    proxy.set({ mode: 'pass' });
+    await expect.poll(litStates, deadline).toContain('task.open.paused');
+    await expect.poll(events, deadline).toEqual(['create', 'pause', 'resume', 'pause']);
+    await expect.poll(() => page.$$('.stale[role=alert]').then(({ length }) => length), deadline).toBe(0);
+    await page.close();
+    await proxy.stop();
+  });
+
+  test('asks for nothing while nobody can see it', async () => {
+    await signIn('/queues', 'read');
+    await page.waitForSelector('[data-queue]');
+    const hide = (hidden: boolean): Promise<void> =>
+      page.evaluate(
+        `Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
+      );
+    let asked = 0;
+    await hide(true);
+    // What was under way.
+    await page.waitForTimeout(1_000);
+    page.on('request', () => asked++);
+    await page.waitForTimeout(5_000);
+    expect(asked).toBe(0);
+    await hide(false);
+    await expect.poll(() => asked, deadline).toBeGreaterThan(1);
+  });
+});
+
+describe('what is hostile', { timeout: 120_000 }, () => {
+  /** Nothing of it was run or drawn, and the page answers. */
+  const isText = async (): Promise<void> => {
+    expect(await page.title()).not.toBe('owned');
+    expect(await page.$$('main script, main img[src=x]')).toEqual([]);
+  };
+  const elements = (): Promise<number> => page.evaluate('document.querySelectorAll("*").length');
+
+  test('in parameters is text', async () => {
     await signIn(`/actors/task/${scenery.tasks.hostile}`, 'read');
     await page.waitForSelector('pre.json');
     expect(await page.textContent('pre.json')).toContain(JSON.stringify(hostileText));
-    expect(await page.title()).not.toBe('owned');
-    expect(await page.$$('main script, main img[src=x]')).toEqual([]);
+    await isText();
+  });
+
+  test('in an error is text, wherever it is shown; in a name it is refused', async () => {
+    const agent = await registered(scenery.api, { type: 'cursed' });
+    const id = await scenery.submit({ type: 'cursed', retry: { max_attempts: 1 } });
+    const { token = '' } = await agent.next('assign');
+    await agent.report({ kind: 'failed', task: id, token, error: JSON.stringify({ message: hostileText }) });
+    await scenery.settled(id);
+    await scenery.api.projected();
+    await signIn(`/actors/task/${id}?history=full`, 'read');
+    await page.waitForSelector(`main >> text=onerror`);
+    await isText();
+    for (const path of ['/tasks?type=cursed&text=onerror', '/set-aside', `/actors/agent/${agent.id}`]) {
+      await page.goto(`/visualiser${path}`);
+      await page.waitForSelector('main h1');
+      await expect.poll(() => page.$$('text=Loading …').then(({ length }) => length), deadline).toBe(0);
+      await isText();
+    }
+    await page.goto('/visualiser/tasks?type=cursed&text=onerror');
+    await page.waitForSelector(row(id));
+    const named = await scenery.api.call('/api/v1/tasks', { body: { type: hostileText } });
+    expect([named.status, named.body.code]).toEqual([400, 'invalid-request']);
+    await page.goto(
+      `/visualiser/tasks?type=${encodeURIComponent(hostileText)}&text=${encodeURIComponent(hostileText)}`,
+    );
+    await page.waitForSelector('main h1');
+    await isText();
+  });
+
+  test('ten megabytes of context are cut with a way to have them all', async () => {
+    const id = await scenery.submit({ type: 'nobody' });
+    // More than an actor may have: a page that bears this bears every one.
+    const context = { text: `${hostileText}${'x'.repeat(10 * 1024 * 1024)}`, list: Array(10_000).fill(hostileText) };
+    await page.route(`**/api/v1/actors/task/${id}`, async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...((await answer.json()) as object), context } });
+    });
+    await signIn(`/actors/task/${id}`, 'admin');
+    await page.click('summary >> text=Context');
+    await page.waitForSelector('text=/The first 40,000 of 1\\d,\\d{3},\\d{3} characters/');
+    expect(await elements()).toBeLessThan(2_000);
+    await isText();
+    await page.click('main button >> text=cancel');
+    await page.click('dialog button >> text=cancel');
+    await page.waitForSelector('[data-status=cancelled]');
+  });
+
+  test('ten thousand entries of history are shown page by page, and every instant is reached', async () => {
+    const id = await scenery.submit({ type: 'nobody' });
+    const { site } = scenery.api;
+    const to = `task/${id}` as const;
+    const turns = 5_000;
+    const sent: Promise<unknown>[] = [];
+    for (let turn = 0; turn < turns; turn++)
+      for (const type of ['pause', 'resume']) sent.push(site.send({ id: `${type}-${turn}`, to, event: { type } }));
+    await Promise.all(sent);
+    await site.until(to, ({ revision }) => revision > 9_000, 60_000);
+    await scenery.api.projected();
+    await signIn(`/actors/task/${id}`, 'read');
+    await page.waitForSelector('button >> text=/Show more of 9,|Show more of 10,/');
+    expect(await elements()).toBeLessThan(6_000);
+    await page.click('[role=tab] >> text=Timeline');
+    await page.waitForSelector('svg.spans');
+    expect(await elements()).toBeLessThan(12_000);
+    await page.click('[role=tab] >> text=Everything');
+    await page.focus('.travel input[type=range]');
+    await page.keyboard.press('Home');
+    await page.waitForSelector('svg.chart [data-state="task.open.queued"].lit');
+    await page.keyboard.press('ArrowRight');
+    await page.waitForSelector('svg.chart [data-state="task.open.paused"].lit');
+    await isText();
   });
 });
 

@@ -173,8 +173,8 @@ describe.skipIf(missing !== undefined)('an installed pair', { timeout: 240_000 }
     await expect.poll(() => roles(two), patience).toEqual(['standby', 'active']);
     await two.done('orchestrator', 'site', 'switchover');
     await expect.poll(() => roles(one), patience).toEqual(['active', 'standby']);
-    const { accepted, distinct, refused, open } = await running.end();
-    expect([distinct, refused, open]).toEqual([accepted, [], []]);
+    const { accepted, distinct, refused, open, why } = await running.end();
+    expect([distinct, refused, open], JSON.stringify(why)).toEqual([accepted, [], []]);
     expect(accepted).toBeGreaterThan(0);
     await caughtUp();
   });

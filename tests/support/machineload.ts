@@ -10,7 +10,14 @@ export const installedCerts = '/opt/sutazaiapp/config/certs';
 
 export interface MachineLoad {
   /** Ends the load and waits until every accepted task is settled. */
-  end(): Promise<{ accepted: number; distinct: number; refused: number[]; repeats: number; open: string[][] }>;
+  end(): Promise<{
+    accepted: number;
+    distinct: number;
+    refused: number[];
+    repeats: number;
+    open: string[][];
+    why?: unknown;
+  }>;
 }
 
 /**

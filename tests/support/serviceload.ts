@@ -64,8 +64,24 @@ while (open.size > 0 && performance.now() < deadline) {
   }
   if (open.size > 0) await sleep(200);
 }
+/** For a failed test: what the first one waits for, as the site that takes writes says, and who is there to take it. */
+async function whyOpen(): Promise<unknown> {
+  const [id] = open.keys();
+  if (id === undefined) return undefined;
+  const paths = [`/tasks/${id}`, `/tasks/${id}/history`, '/agents', '/sites'];
+  return Promise.all(
+    sites.flatMap((url) =>
+      paths.map((path) =>
+        fetch(`${url}/api/v1${path}`, { headers })
+          .then((answer) => answer.text())
+          .catch(String),
+      ),
+    ),
+  );
+}
+const why = await whyOpen();
 await agent.stop();
 process.stdout.write(
-  `${JSON.stringify({ accepted: accepted.length, distinct: new Set(accepted).size, refused, repeats, open: [...open] })}\n`,
+  `${JSON.stringify({ accepted: accepted.length, distinct: new Set(accepted).size, refused, repeats, open: [...open], why })}\n`,
 );
 process.exit();

@@ -120,16 +120,31 @@ export class StateChart {
     }
   }
 
-  /** A label with its number is wider than the server reckoned. */
+  /** A number below the label where that stands alone, because beside it another one may stand; else behind it. */
+  #write(line, count) {
+    const way = line.closest('.way');
+    // In the box of a state there is no room for it.
+    if (!way) return;
+    const part = document.createElementNS(line.namespaceURI, 'tspan');
+    const alone = way.querySelectorAll('.line').length === 1;
+    if (alone) part.setAttribute('x', line.getAttribute('x'));
+    if (alone) part.setAttribute('dy', '13');
+    part.textContent = alone ? count : ` ${count}`;
+    line.append(part);
+  }
+
+  /** A label with its number is larger than the server reckoned. */
   #widen() {
     for (const way of this.#svg.querySelectorAll('.way')) {
       const behind = way.querySelector('.behind');
       const boxes = [...way.querySelectorAll('.line')].map((line) => line.getBBox());
       const left = Math.min(...boxes.map(({ x }) => x));
       const right = Math.max(...boxes.map(({ x, width }) => x + width));
+      const bottom = Math.max(...boxes.map(({ y, height }) => y + height));
       if (!behind || !(right > left)) continue;
       behind.setAttribute('x', left - 3);
       behind.setAttribute('width', right - left + 6);
+      behind.setAttribute('height', bottom + 2 - Number(behind.getAttribute('y')));
     }
   }
 
@@ -164,8 +179,8 @@ export class StateChart {
     for (const [id, line] of this.#lines) {
       const label = (line.dataset.label ??= line.textContent);
       const count = counts.get(id) ?? 0;
-      // In the box of a state there is no room for it.
-      line.textContent = count > 0 && line.closest('.way') ? `${label} · ${compact(count)}` : label;
+      line.textContent = label;
+      if (count > 0) this.#write(line, compact(count));
       line.classList.toggle('taken', count > 0);
     }
     // What is not on the page yet has no size.
@@ -181,5 +196,6 @@ const leaf =
 
 const grade = (value, most) => (value > most * 0.5 ? 3 : value > most * 0.1 ? 2 : 1);
 
-const compact = (value) =>
-  new Intl.NumberFormat('en', { notation: value > 9_999 ? 'compact' : 'standard' }).format(value);
+/** At most four characters up to a billion. */
+const short = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 2 });
+const compact = (value) => (value < 1_000 ? String(value) : short.format(value).toLowerCase());
