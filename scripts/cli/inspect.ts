@@ -5,40 +5,31 @@ import { UsageError } from '../commands/usage.ts';
 import { ApiProblem, member, type ApiClient } from './client.ts';
 import type { Command } from './command.ts';
 import type { Output } from './output.ts';
+import type { Past, Standing } from './standing.ts';
+import { tellStately } from './inspector.ts';
 
 const recordsShown = 30;
 const recordsShownMax = 20_000;
-
-interface Standing {
-  state: string;
-  revision: number;
-  since: string;
-  legal: { event: string; scope: string }[];
-  timers: Record<string, string>;
-  context: Record<string, unknown>;
-}
-
-interface Past {
-  records: {
-    event: string;
-    outcome: string;
-    state: string;
-    at: string;
-    by?: string;
-    origin: string;
-    reason?: string;
-  }[];
-  divergence: { at: number; detail: string } | null;
-}
 
 export const inspectCommands: readonly Command[] = [
   {
     words: 'inspect',
     positionals: 'ID',
     summary: 'a task, an agent, or DEFINITION/ID: where it stands, what it takes, what it waits for, its history',
-    options: { last: { type: 'string', value: 'N', describe: `records of its history (default: ${recordsShown})` } },
-    examples: ['inspect t-3-01JD2Q8Z0G5M6N7P8Q9RSTVWXY', 'inspect site/p-0-primary --json'],
-    run: async ({ positionals: [name = ''], whole, output, api }) => {
+    options: {
+      last: { type: 'string', value: 'N', describe: `records of its history (default: ${recordsShown})` },
+      stately: {
+        type: 'string',
+        value: 'URL',
+        describe: 'sends it, and what it does until Ctrl-C, to an inspector of Stately',
+      },
+    },
+    examples: [
+      'inspect t-3-01JD2Q8Z0G5M6N7P8Q9RSTVWXY',
+      'inspect site/p-0-primary --json',
+      'inspect a-1-gpu --stately ws://localhost:8080',
+    ],
+    run: async ({ positionals: [name = ''], whole, text, output, api, signal }) => {
       const address = addressOf(name);
       const client = api('read');
       const last = whole('last', 1, recordsShownMax) ?? recordsShown;
@@ -49,6 +40,9 @@ export const inspectCommands: readonly Command[] = [
         address.startsWith('task/') ? found(client, `/api/v1/tasks/${address.slice(5)}`) : undefined,
       ])) as unknown as [Standing | undefined, Past | undefined, JsonObject | undefined];
       if (!actor && !history) throw new Error(`there is no ${address}`);
+      const inspector = text('stately');
+      if (inspector !== undefined)
+        return tellStately(inspector, { address, actor, history, last }, client, output, signal);
       const explanation = task && member(task, 'explanation');
       output.show(
         { address, actor: actor ?? null, ...(explanation && { explanation }), history: history ?? null },

@@ -1,8 +1,14 @@
 /** `orchestrator inspect` against a live server, as it is seen in a terminal of 80 columns. */
 import { stripVTControlCharacters } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Socket } from 'node:net';
+import { createWebSocketReceiver, type StatelyActorEvent, type StatelyInspectionEvent } from '@statelyai/inspect';
+import { createInspectorServer } from '@statelyai/inspect/server';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocketServer } from 'ws';
+import { createMachine } from 'xstate';
 import { commands } from '../../scripts/cli/commands.ts';
 import { runProgram } from '../../scripts/cli/program.ts';
+import { freePort } from '../support/freeport.ts';
 import { startApi, type ApiSite } from '../support/apisite.ts';
 import { registered } from '../support/handwork.ts';
 
@@ -67,4 +73,72 @@ test('of a long history the last records are shown, and how the others are had',
 test('what is not there, and what is no id', async () => {
   expect(await inspect('t-0-nobody')).toMatchObject({ code: 1, err: 'orchestrator: there is no task/t-0-nobody\n' });
   expect(await inspect('no id')).toMatchObject({ code: 2, err: expect.stringContaining('is no id') });
+});
+
+describe('--stately', () => {
+  async function inspectorServer() {
+    const port = await freePort();
+    const server = createInspectorServer({ port, autoOpen: false });
+    const url = `ws://127.0.0.1:${port}`;
+    const heard: StatelyInspectionEvent[] = [];
+    // Its sockets say nothing when they are refused: the server listens a moment later.
+    await expect
+      .poll(() =>
+        fetch(`http://127.0.0.1:${port}`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      )
+      .toBe(true);
+    createWebSocketReceiver({ server: url }).subscribe((event) => void heard.push(event));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    return { url, heard, stop: () => server.stop() };
+  }
+
+  test('an inspector of Stately is told the past, the present, and what comes until it is over', async () => {
+    const { url, heard, stop } = await inspectorServer();
+    const id = await submitted({ type: 'nobody' });
+    for (const verb of ['pause', 'resume']) await api.call(`/api/v1/tasks/${id}/${verb}`, { method: 'POST' });
+    await api.projected();
+    const running = inspect(id, '--stately', url);
+    await expect.poll(() => heard.length).toBe(7);
+    await api.call(`/api/v1/tasks/${id}`, { method: 'DELETE' });
+    expect(await running).toMatchObject({ code: 0, err: '' });
+    await expect.poll(() => heard.length).toBe(9);
+    stop();
+    const sessionId = `task/${id}`;
+    expect(heard[0]).toMatchObject({ type: '@xstate.actor', sessionId, name: sessionId });
+    const { definition } = heard[0] as StatelyActorEvent;
+    const machine = createMachine(JSON.parse(definition!) as Parameters<typeof createMachine>[0]);
+    expect(Object.keys(machine.states)).toEqual(expect.arrayContaining(['open', 'parked', 'cancelled']));
+    expect(
+      heard.map((event) => (event.type === '@xstate.actor' ? 'actor' : `${event.type} ${event.event.type}`)),
+    ).toEqual([
+      'actor',
+      ...['create', 'pause', 'resume', 'cancel'].flatMap((name) => [
+        `@xstate.event ${name}`,
+        `@xstate.snapshot ${name}`,
+      ]),
+    ]);
+    expect(heard[6]).toMatchObject({
+      snapshot: { status: 'active', value: { open: 'queued' }, context: { type: 'nobody' } },
+    });
+    expect(heard[8]).toMatchObject({ snapshot: { status: 'done', value: 'cancelled' } });
+  });
+
+  test('an inspector that is not there, goes away, or is no address', async () => {
+    const id = await submitted({ type: 'nobody' });
+    await api.projected();
+    expect(await inspect(id, '--stately', 'http://localhost')).toMatchObject({ code: 2 });
+    expect((await inspect(id, '--stately', `ws://127.0.0.1:${await freePort()}`)).err).toContain('cannot be reached');
+    const sockets: Socket[] = [];
+    const port = await freePort();
+    const server = new WebSocketServer({ port, host: '127.0.0.1' });
+    server.on('connection', (_, { socket }) => void sockets.push(socket));
+    const running = inspect(id, '--stately', `ws://127.0.0.1:${port}`);
+    await expect.poll(() => sockets.length).toBe(1);
+    for (const socket of sockets) socket.destroy();
+    expect(await running).toMatchObject({ code: 1, err: `orchestrator: ws://127.0.0.1:${port} went away\n` });
+    server.close();
+  });
 });
