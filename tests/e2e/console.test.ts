@@ -202,9 +202,10 @@ describe('tasks', { timeout: 60_000 }, () => {
     await page.click('dialog button.main');
     await page.waitForSelector('[data-bulk=finished] >> text=3 of 3 done');
     for (const id of ids) expect((await scenery.api.call(`/api/v1/tasks/${id}`)).body['status']).toBe('cancelled');
-    const { body } = await scenery.api.call('/api/v1/audit?limit=20');
     const noted = { action: 'POST /api/v1/tasks/cancel', status: 202, subject: 'tester' };
-    expect(body['items']).toContainEqual(expect.objectContaining(noted));
+    await expect
+      .poll(async () => (await scenery.api.call('/api/v1/audit?limit=20')).body['items'], deadline)
+      .toContainEqual(expect.objectContaining(noted));
   });
 });
 
