@@ -176,6 +176,8 @@ export interface ReadModel {
   ): Promise<Page<ActorRow>>;
   /** Minutes after `sinceMs`, oldest first; minutes without any task are left out. */
   minutes(sinceMs: number): Promise<MinuteRow[]>;
+  /** Tasks that came to an end after `sinceMs`, by type: the types with the most of them, at most `limit`. */
+  finished(sinceMs: number, limit: number): Promise<{ type: string; count: number }[]>;
   /** What actors of a definition did after `sinceMs`. */
   taken(definition: string, sinceMs: number): Promise<TakenRow[]>;
   /** Journal position that the answers reflect, per shard. */

@@ -1,5 +1,6 @@
 /** Routes of what the whole site does: its last hour, and its streams. */
 import { Router } from 'express';
+import { limits } from '../../config/limits.ts';
 import { allow, callerOf } from '../auth.ts';
 import type { ApiContext } from '../context.ts';
 import { Problem } from '../problem.ts';
@@ -34,13 +35,18 @@ export function activityRoutes(context: ApiContext): Router {
       return minute;
     }).reverse();
   }, system);
+  const types = new Cached(async () => {
+    const rows = await readModel.finished(system.now() - minuteMs, limits.listLimitMax);
+    return Object.fromEntries(rows.map(({ type, count }) => [type, count]));
+  }, system);
   const streams = new Cached(() => context.streams(), system);
 
   router.get('/activity', allow('read'), async (request, response) => {
     queryOf(request, []);
     if (callerOf(request).tenant !== undefined)
       throw new Problem('not-allowed', 'a token of a tenant sees its own tasks only');
-    response.json({ minutes: await hour.get('') });
+    const [minutes, finished] = await Promise.all([hour.get(''), types.get('')]);
+    response.json({ minutes, finished_last_minute: finished });
   });
 
   router.get('/streams', allow('read'), async (request, response) => {

@@ -98,6 +98,11 @@ export const actorComponents: Record<string, Schema> = {
       latency_p95_ms: { type: ['number', 'null'] },
       open: count,
     }),
+    finished_last_minute: {
+      type: 'object',
+      additionalProperties: count,
+      description: 'Tasks that came to an end in the last 60 seconds, by type.',
+    },
   }),
   StreamList: object({
     items: listOf({

@@ -144,6 +144,16 @@ export class MemoryReadModel implements ReadModel {
       }));
   }
 
+  async finished(sinceMs: number, limit: number): Promise<{ type: string; count: number }[]> {
+    const counts = new Map<string, number>();
+    for (const { type, finishedAt } of this.#tasks())
+      if (finishedAt !== null && finishedAt >= sinceMs) counts.set(type, (counts.get(type) ?? 0) + 1);
+    return [...counts]
+      .map(([type, count]) => ({ type, count }))
+      .sort((left, right) => right.count - left.count || (left.type < right.type ? -1 : 1))
+      .slice(0, limit);
+  }
+
   async taken(definition: string, sinceMs: number): Promise<TakenRow[]> {
     const counts = new Map<string, TakenRow>();
     for (const transitions of this.#store.actors(`${definition}/`)) {

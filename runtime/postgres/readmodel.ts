@@ -193,6 +193,14 @@ export class PostgresReadModel implements ReadModel {
     );
   }
 
+  async finished(sinceMs: number, limit: number): Promise<{ type: string; count: number }[]> {
+    return this.#pool.query<{ type: string; count: number }>(
+      `SELECT type, count(*)::float8 AS count FROM tasks WHERE finished_at >= to_timestamp($1::float8 / 1000.0)
+       GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT ${limit}`,
+      [sinceMs],
+    );
+  }
+
   async taken(definition: string, sinceMs: number): Promise<TakenRow[]> {
     return this.#pool.query<TakenRow>(
       `SELECT event, "from", "to", count(*)::float8 AS count FROM (

@@ -188,9 +188,26 @@ async function bench(): Promise<void> {
   }
 }
 
+const usage = `Usage: npm run bench -- [ROW...] [OPTIONS]
+
+Rows: ${rowsOf(sizes.whole)
+  .map(({ name }) => name)
+  .join(', ')} (default: all)
+
+  --runs N               of each system (default: 5)
+  --appendfsync POLICY   ${policies.join(' or ')} (default: everysec)
+  --no-peers             the orchestrator alone
+  --quick                small sizes, one run; writes to .cache/bench
+  --profile ROW          one run under the CPU profiler
+  --console              the console over a full system; with --tasks, --agents,
+                         --rate, --minutes and --pairs
+
+tests/bench/README.md says what is measured, and what is not.`;
+
 try {
   const argv = process.argv.slice(2);
-  await (argv.includes('--console') ? consoleBench(argv) : bench());
+  if (argv.includes('--help')) console.log(usage);
+  else await (argv.includes('--console') ? consoleBench(argv) : bench());
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
 }

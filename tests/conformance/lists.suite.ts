@@ -189,5 +189,28 @@ export function listsSuite(bed: () => ProjectionBed): void {
       expect(tasks).toMatchObject({ parked: 1, assigned: 1 });
       expect(agents['REGISTERING']).toBe(4);
     });
+
+    // Last: its tasks would stand in the lists of the others.
+    test('what came to an end since a time is counted by type, the most first', async () => {
+      const { model, store } = bed();
+      const [other, since] = [shard + 90, 5_000_000];
+      const feed = new Feed(store, other);
+      const names = ['one', 'two', 'three', 'four'];
+      const ended = (name: string) =>
+        recordOf(`task/t-${other}-${name}`, 2, 'cancelled', { event: { type: 'cancel' } });
+      const made = names.map((name, number) =>
+        submitted(`t-${other}-${name}`, { type: number < 2 ? 'late' : 'mixed' }),
+      );
+      await feed.apply(feed.entry(since - 1_000, made));
+      await feed.apply(feed.entry(since - 1, [ended('four')]));
+      await feed.apply(feed.entry(since, [ended('one'), ended('two'), ended('three')]));
+      const counted = [
+        { type: 'late', count: 2 },
+        { type: 'mixed', count: 1 },
+      ];
+      expect(await model.finished(since, 10)).toEqual(counted);
+      expect(await model.finished(since, 1)).toEqual(counted.slice(0, 1));
+      expect(await model.finished(since + 1, 10)).toEqual([]);
+    });
   });
 }

@@ -236,6 +236,20 @@ describe('a page that stays open', { timeout: 60_000 }, () => {
     await proxy.stop();
   });
 
+  test('asks for a list every two seconds, however fast it changes', async () => {
+    await signIn('/tasks', 'read');
+    await page.waitForSelector('[data-task]');
+    let asked = 0;
+    page.on('request', (request) => void (new URL(request.url()).pathname === '/api/v1/tasks' && asked++));
+    const end = performance.now() + 8_000;
+    while (performance.now() < end) {
+      await scenery.submit({ type: 'nobody' });
+      await page.waitForTimeout(50);
+    }
+    expect(asked).toBeGreaterThanOrEqual(2);
+    expect(asked).toBeLessThanOrEqual(5);
+  });
+
   test('asks for nothing while nobody can see it', async () => {
     await signIn('/queues', 'read');
     await page.waitForSelector('[data-queue]');
@@ -390,6 +404,17 @@ describe('agents and machines', { timeout: 60_000 }, () => {
     await page.waitForSelector('[data-branch=kept] td >> text=cancelled');
     await page.waitForSelector('[data-branch=given-up] td >> text=open.paused');
     await page.waitForSelector('[data-input=superseded] td >> text=pause');
+  });
+
+  test('a queue shows what waits and how much was done in the last minute', async () => {
+    const ids = await Promise.all([1, 2, 3].map(() => scenery.submit({ type: 'summarise' })));
+    for (const id of ids) await scenery.settled(id);
+    await scenery.submit({ type: 'transcribe' });
+    await scenery.api.projected();
+    await signIn('/queues', 'read');
+    const done = async () => Number(await page.textContent('[data-queue=summarise] [data-finished]'));
+    await expect.poll(done, deadline).toBeGreaterThanOrEqual(3);
+    await page.waitForSelector('[data-queue=transcribe] .badge >> text=no agent serves it');
   });
 
   test('keys lead from page to page', async () => {

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { projectRoot } from '../../../scripts/root.ts';
 import { launchChromium } from '../../support/chromium.ts';
+import { descendants, setApart } from './cores.ts';
 import { median } from './figures.ts';
 import { measureLayouts, type LayoutTimes } from './layouts.ts';
 import { ConsolePage } from './page.ts';
@@ -148,7 +149,9 @@ async function measure({ tasks, agents, rate, minutes, pairs }: Options): Promis
   say(`layout: first ${Math.round(layouts.firstMs)} ms, cold ${Math.round(median(layouts.coldMs))} ms`);
   await mkdir(scratchDir, { recursive: true });
   const server = await startServer(scratchDir);
+  const others = new Set(descendants());
   const browser = await launchChromium();
+  const browserProcesses = descendants().filter((pid) => !others.has(pid));
   const workload = new Workload(server);
   try {
     await workload.tasks(tasks);
@@ -164,6 +167,7 @@ async function measure({ tasks, agents, rate, minutes, pairs }: Options): Promis
     await sleep(sampleMs);
     const latency = await latencies(browser, server);
     say(`from record to page: ${latency.map(({ ms }) => Math.round(ms)).join(' ')} ms`);
+    const apart = setApart(browserProcesses);
     const load = [];
     for (const path of ['/tasks', '', '/machines/task']) {
       const one = await underFlow(browser, server, path, path === '/tasks' ? minutes : minutes / 3);
@@ -174,7 +178,17 @@ async function measure({ tasks, agents, rate, minutes, pairs }: Options): Promis
     const flow = await transitionsPerSecond(server);
     say(`${Math.round(flow)} transitions/s`);
     const share = await shares(browser, server, pairs);
-    return { layouts, tasks, agents, firstViews: first, latency, load, transitionsPerSecond: flow, shares: share };
+    return {
+      apart,
+      layouts,
+      tasks,
+      agents,
+      firstViews: first,
+      latency,
+      load,
+      transitionsPerSecond: flow,
+      shares: share,
+    };
   } finally {
     await workload.stop().catch((error: unknown) => console.error(`the workload failed: ${String(error)}`));
     await browser.close();

@@ -23,6 +23,8 @@ export interface Share {
 }
 
 export interface Figures {
+  /** While the pages stood under load, Chromium had a processor of its own. */
+  apart: boolean;
   layouts: LayoutTimes;
   tasks: number;
   agents: number;
@@ -37,7 +39,7 @@ const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
 const ms = (value: number): string => `${Math.round(value)} ms`;
 
 export function pageOf(figures: Figures, machine: string, at: string): string {
-  const { layouts, tasks, agents, firstViews, latency, load, transitionsPerSecond, shares } = figures;
+  const { apart, layouts, tasks, agents, firstViews, latency, load, transitionsPerSecond, shares } = figures;
   const latencyMs = latency.map((one) => one.ms);
   return `# The console over a full system
 
@@ -59,7 +61,11 @@ a second, ${latency.length} transitions: median ${ms(median(latencyMs))}, 95 % $
 
 ## Under ${Math.round(transitionsPerSecond)} transitions a second
 
-Long tasks are those of the page's main thread above 50 ms. Heap and nodes are taken after a collection, every 15 s.
+Long tasks are those of the page's main thread above 50 ms. Heap and nodes are taken after a collection, every 15 s.${
+    apart
+      ? '\nFrom here on Chromium has one processor to itself, as on the machine of whoever looks; all else shares the rest.'
+      : ''
+  }
 
 | page | minutes | long tasks | longest | heap, first to last MiB | most | nodes, first to last |
 |---|---:|---:|---:|---:|---:|---:|

@@ -7,13 +7,21 @@ export class QueuesView {
   everyMs = 2_000;
   #app;
   #lanes;
+  /** Tasks of the last minute by type; undefined for a token of a tenant. */
+  #finished;
 
   constructor(app) {
     this.#app = app;
   }
 
   async load() {
-    this.#lanes = (await this.#app.session.call('/api/v1/queues')).items;
+    const { session } = this.#app;
+    const [{ items }, activity] = await Promise.all([
+      session.call('/api/v1/queues'),
+      session.claims.tenant === undefined ? session.call('/api/v1/activity') : undefined,
+    ]);
+    this.#lanes = items;
+    this.#finished = activity?.finished_last_minute;
   }
 
   template() {
@@ -38,6 +46,7 @@ export class QueuesView {
                         <th class="number">waiting</th>
                         <th class="number">oldest</th>
                         <th class="number">held</th>
+                        <th class="number">done a minute</th>
                         <th class="number">agents</th>
                         <th class="number">free slots</th>
                         <th>state</th>
@@ -70,6 +79,7 @@ export class QueuesView {
       </td>
       <td class="number">${lane.queued > 0 ? duration(lane.oldest_queued_ms) : '–'}</td>
       <td class="number">${number(lane.running)}</td>
+      <td class="number" data-finished>${number(this.#finished && (this.#finished[lane.type] ?? 0))}</td>
       <td class="number">${number(lane.agents)}</td>
       <td class="number">${number(lane.free_slots)}</td>
       <td><span class="badge ${colour}">${word}</span></td>

@@ -5,6 +5,9 @@ import { Live } from '../live.mjs';
 import { settled, statuses } from '../status.mjs';
 import { Bulk } from './tasks/bulk.mjs';
 
+/** A screen. A busy page draws most of its rows anew every two seconds, and so many are drawn within a frame or two. */
+const rowsPerPage = 25;
+
 const filters = ['status', 'type', 'tenant', 'agent', 'created_after', 'created_before', 'text'];
 
 export class TasksView {
@@ -34,8 +37,8 @@ export class TasksView {
     for (const name of filters) if (this.#app.query.get(name)) query.set(name, this.#app.query.get(name));
     const cursor = this.#cursors.at(-1);
     if (cursor) query.set('cursor', cursor);
-    const text = query.toString();
-    return `/api/v1/tasks${text ? `?${text}` : ''}`;
+    query.set('limit', rowsPerPage);
+    return `/api/v1/tasks?${query}`;
   }
 
   async load() {
@@ -65,7 +68,9 @@ export class TasksView {
         Object.assign(item, { status, revision });
         this.#app.update();
       },
-      again: () => void this.#app.refresh(),
+      // The list is asked for anew soon enough. At once, and under load every answer would bring rows to follow that bring
+      // the next one.
+      again: () => undefined,
       state: (connected) => this.#app.connected(connected),
     });
   }
