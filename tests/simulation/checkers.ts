@@ -19,7 +19,7 @@ export class Watch {
   readonly violations: string[] = [];
   /** Records of all branches, whatever became of them: `<epoch> <sequence> <actor> <id>`. */
   readonly written = new Map<string, JournalRecord>();
-  /** Task -> ends that a client was told. */
+  /** Task -> ends that a client was told, save those that were corrected after that, in whichever branch. */
   readonly told = new Map<Address, Set<string>>();
   readonly accepted = new Set<string>();
   readonly #mode: Mode;
@@ -46,6 +46,7 @@ export class Watch {
       const state = stateText(record.state);
       if (!ends.has(state) || !record.actor.startsWith('task/')) continue;
       const known = this.told.get(record.actor) ?? new Set();
+      if (record.event?.type === 'CORRECTION') known.delete(record.event['told'] as string);
       this.told.set(record.actor, known.add(state));
     }
     if (commit.setAside.length > 0)
@@ -77,7 +78,11 @@ export function checkHealed(sites: readonly [Site, Site], watch: Watch): string[
     records: links.flatMap((link) => entryIn(link).records.map((record) => ({ link, record }))),
     reports: links.flatMap(reportsIn),
   };
-  violations.push(...checkBranch(links), ...checkInputs(current, watch), ...checkEnds(active.actors, current, watch));
+  violations.push(
+    ...checkBranch(links),
+    ...checkInputs(current, watch),
+    ...checkEnds(active.actors, current.reports, watch),
+  );
   violations.push(...checkUnion(current, watch));
   const replayed: Actors = new Map();
   try {
@@ -147,19 +152,13 @@ function checkInputs({ records, reports }: Current, { accepted }: Watch): string
 }
 
 /** What a client was told as an end is so, or was corrected in the open; joined fields never moved down. */
-function checkEnds(actors: ReadonlyMap<Address, Actor>, { records, reports }: Current, watch: Watch): string[] {
+function checkEnds(actors: ReadonlyMap<Address, Actor>, reports: readonly TakenUp[], watch: Watch): string[] {
   const violations: string[] = [];
-  const corrected = new Map<Address, Set<unknown>>();
-  for (const { record } of records) {
-    if (record.event?.type !== 'CORRECTION') continue;
-    const known = corrected.get(record.actor) ?? new Set();
-    corrected.set(record.actor, known.add(record.event['told']));
-  }
   for (const [task, states] of watch.told) {
     const now = actors.get(task);
     for (const told of states)
       // A parked task may be taken up again by whoever operates it, so this end is none for ever.
-      if (told !== 'parked' && now && stateTextOf(now) !== told && !corrected.get(task)?.has(told))
+      if (told !== 'parked' && now && stateTextOf(now) !== told)
         violations.push(`I10: ${task} was told to be ${told} and is ${stateTextOf(now)}`);
   }
   for (const { actor, lost } of reports) {
