@@ -40,17 +40,17 @@ export class Revocations {
   }
 }
 
-/**
- * Calls a token back.
- * @returns its `jti`
- * @throws Error when the text is no token that can be named
- */
-export function revoke(path: string, token: string): string {
+/** `jti` of a token. @throws Error when the text is no token that can be named */
+export function tokenIdOf(token: string): string {
   const payload: unknown = jwt.decode(token.trim());
   const jti = isObject(payload) ? payload['jti'] : undefined;
   if (typeof jti !== 'string' || !/^\S{1,128}$/.test(jti))
     throw new Error('this is no token with a jti; tokens of `orchestrator token` have one');
+  return jti;
+}
+
+/** Calls the token with this `jti` back. */
+export function revoke(path: string, jti: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   appendFileSync(path, `${jti}\n`, { mode: 0o600 });
-  return jti;
 }

@@ -95,6 +95,8 @@ export interface TokenRequest {
   issuer: string;
   audience: string;
   subject: string;
+  /** `jti`; made here where there is none. */
+  id?: string;
   scopes: readonly Scope[];
   tenant?: string;
   lifetimeSeconds: number;
@@ -105,6 +107,7 @@ export function mintToken({
   issuer,
   audience,
   subject,
+  id = randomUUID(),
   scopes: list,
   tenant,
   lifetimeSeconds,
@@ -115,7 +118,7 @@ export function mintToken({
     issuer,
     audience,
     subject,
-    jwtid: randomUUID(),
+    jwtid: id,
     expiresIn: lifetimeSeconds,
   });
 }

@@ -4,11 +4,19 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { RunningLog } from '../runtime/telemetry/log.ts';
 import { secretsOfAddress } from '../runtime/telemetry/redaction.ts';
-import { compose } from './compose.ts';
+import { compose } from './compose/compose.ts';
 import { projectRoot } from './root.ts';
 import { startServers } from './servers.ts';
 import { Reload } from './reload.ts';
-import { agentSecret, dataDirectory, openLog, readSettings, revokedFile, tokenKeys } from './settings.ts';
+import {
+  agentSecret,
+  dataDirectory,
+  openLog,
+  readSettings,
+  auditFolderOf,
+  revokedFile,
+  tokenKeys,
+} from './settings.ts';
 import { feedWatchdog, serviceManager } from './systemd.ts';
 
 const usage = `Usage: npm start [-- OPTIONS]
@@ -57,6 +65,7 @@ async function main(): Promise<number> {
       keys: tokenKeys(config, { log, monotonicMs: () => performance.now() }),
       agentSecret: agentSecret(config),
       revokedFile: revokedFile(config),
+      auditFolder: auditFolderOf(config),
       version,
       log,
     });

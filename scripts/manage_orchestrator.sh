@@ -14,6 +14,7 @@ usage='Usage: manage_orchestrator.sh COMMAND
   promote   makes this site the active one
   backup    writes a backup; takes the arguments of: orchestrator backup
   restore   restores one; takes the arguments of: orchestrator restore
+  certificate   makes NAME.crt and NAME.key in this folder, for an agent: certificate worker-1
 
 The installation is found from where this script stands, or named: ORCHESTRATOR_PREFIX=/srv/orchestrator'
 
@@ -21,7 +22,7 @@ main() {
   local command=${1:-}
   [ $# = 0 ] || shift
   case $command in
-    start | stop | restart | reload | promote | backup | restore)
+    start | stop | restart | reload | promote | backup | restore | certificate)
       [ "$(id -u)" = 0 ] || fail "$command needs root" "sudo $0 $command"
       ;;
     status | logs) ;;
@@ -35,6 +36,10 @@ main() {
   find_installation
   case $command in
     promote) run_program orchestrator.js site promote "$@" ;;
+    certificate)
+      certificate "$@"
+      return
+      ;;
     backup | restore) run_program orchestrator.js "$command" "$@" ;;
   esac
   if with_systemd; then
@@ -43,6 +48,17 @@ main() {
     . "$(dirname "$(readlink -f "$0")")/pidfiles.sh"
     "pid_$command" "$@"
   fi
+}
+
+# What an agent shows to a Redis that asks its clients for a certificate: signed by the CA of the installation.
+certificate() {
+  local name=${1:-} certs=$prefix/config/certs
+  [[ $# = 1 && $name =~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$ ]] ||
+    fail 'certificate takes one name: letters, digits and . _ -, 40 at most' "$0 certificate worker-1" 2
+  [ ! -e "$name.crt" ] && [ ! -e "$name.key" ] || fail "$name.crt or $name.key is here already" 'move them away, or choose another folder'
+  [ -s "$certs/ca.key" ] || fail "there is no $certs/ca.key" 'these certificates come from another CA; let that one sign'
+  . "$(dirname "$(readlink -f "$0")")/install/certificates.sh"
+  issued "$certs" "$PWD/$name" "$name" clientAuth "DNS:$name"
 }
 
 # The services that were chosen for this machine: all roles in one, or one per role.

@@ -62,6 +62,11 @@ export function revokedFile(config: Config): string {
   return config.auth.revoked_file ?? join(dataDirectory(config), 'revoked');
 }
 
+/** Where the command line leaves its notes for the audit log. */
+export function auditFolderOf(config: Config): string {
+  return join(dataDirectory(config), 'audit');
+}
+
 /** What the passwords of agents follow from: configured, or made in the data directory at the first start. */
 export function agentSecret(config: Config): string {
   return ensureSecret(config.redis.agent_secret_file ?? join(dataDirectory(config), 'agent-secret'));

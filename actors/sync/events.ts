@@ -36,11 +36,14 @@ export const syncEvents = {
   }),
   pause: z.strictObject({ type: z.literal('pause') }),
   resume: z.strictObject({ type: z.literal('resume') }),
-  /** Both sites are to be compared now, and not at the next interval. */
-  check: z.strictObject({ type: z.literal('check') }),
+  /** Both sites are to be compared now, and not at the next interval; in full, and not by a sample of every shard. */
+  check: z.strictObject({ type: z.literal('check'), full: z.boolean().optional() }),
   checked: z.strictObject({
     type: z.literal('checked'),
     equal: z.boolean(),
+    full: z.boolean().optional(),
+    /** Actors that were found alike. */
+    compared: count.optional(),
     drift: z.array(driftSchema).max(limits.driftReportMax),
   }),
 } as const;
@@ -57,5 +60,13 @@ export interface SyncContext {
   /** Snapshots that a full copy has brought so far. */
   copied?: number | undefined;
   refusal?: z.infer<typeof refusalSchema> | undefined;
-  lastCheck?: { at: number; equal: boolean; drift: readonly z.infer<typeof driftSchema>[] } | undefined;
+  lastCheck?:
+    | {
+        at: number;
+        equal: boolean;
+        full?: boolean | undefined;
+        compared?: number | undefined;
+        drift: readonly z.infer<typeof driftSchema>[];
+      }
+    | undefined;
 }

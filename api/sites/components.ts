@@ -27,7 +27,10 @@ export const siteListComponent = {
           lag_ms: { ...integer, description: 'Age of the oldest of them.' },
           copy: { type: 'object' },
           refusal: { type: 'object', description: 'Why nothing is taken from the other site, and what mends it.' },
-          last_check: { type: 'object' },
+          last_check: {
+            type: 'object',
+            description: 'The last comparison of both sites: all actors if `full`, or a sample of every shard.',
+          },
         },
         required: ['site', 'number', 'self', 'role'],
       },

@@ -30,7 +30,8 @@ export function siteRoutes(context: ApiContext): Router {
       if (action === 'force-promote') await refuseUnconfirmed(request, pair);
       if (action === 'promote') await refuseWhileActive(context, pair);
       const { name, shards } = context.site;
-      const { to, event } = wordOf(context, action, `${action} by ${callerOf(request).subject}`);
+      const full = action === 'check' && (await wantsAll(request));
+      const { to, event } = wordOf(context, action, `${action} by ${callerOf(request).subject}`, full);
       const by = { by: callerOf(request).subject, ...traceOf(request) };
       const outcomes = await context.commands.send(controlShard(shards), [
         { id: context.system.ulid(), to, event, ...by },
@@ -63,7 +64,11 @@ export async function sitesOf({ site, pair, system }: ApiContext): Promise<JsonO
       ...(sync?.copied !== undefined && { copy: { actors: sync.copied } }),
       ...(sync?.refusal && { refusal: sync.refusal }),
       ...(check && {
-        last_check: { at: new Date(check.at).toISOString(), equal: check.equal, drift: [...check.drift] },
+        last_check: {
+          ...{ at: new Date(check.at).toISOString(), equal: check.equal, full: check.full === true },
+          ...(check.compared !== undefined && { compared: check.compared }),
+          drift: [...check.drift],
+        },
       }),
     },
     {
@@ -94,6 +99,7 @@ function wordOf(
   { site: { name, shards } }: ApiContext,
   action: SiteAction,
   reason: string,
+  full: boolean,
 ): { to: Address; event: JsonObject & { type: string } } {
   switch (action) {
     case 'switchover':
@@ -102,17 +108,35 @@ function wordOf(
     case 'force-promote':
       return { to: siteAddress(name, shards), event: { type: 'force_promote', reason } };
     case 'check':
+      return { to: syncAddress(name, shards), event: { type: action, ...(full && { full }) } };
     case 'pause':
     case 'resume':
       return { to: syncAddress(name, shards), event: { type: action } };
   }
 }
 
-/** What is lost by it is said before it is done. */
-async function refuseUnconfirmed(request: Request, { standing }: PairAnswers): Promise<void> {
+/** @throws Problem when the body is not `{"full": true}`, `{"full": false}` or nothing */
+async function wantsAll(request: Request): Promise<boolean> {
+  const body = await bodyOf(request);
+  const { full = false, ...others } = body ?? { others: body };
+  const [unknown] = Object.keys(others);
+  if (typeof full === 'boolean' && unknown === undefined) return full;
+  throw new Problem('invalid-request', 'a check takes {"full": true}, or no body', {
+    ...(body && { where: unknown === undefined ? '/full' : `/${unknown}` }),
+    remedy: 'send {"full": true} to compare all actors, and nothing for a sample of every shard',
+  });
+}
+
+/** @returns undefined where it is no object */
+async function bodyOf(request: Request): Promise<JsonObject | undefined> {
   const { text } = await readBody(request);
   const body = text.trim() === '' ? {} : parseStrict(text);
-  if (typeof body === 'object' && body !== null && (body as JsonObject)['confirm'] === true) return;
+  return typeof body === 'object' && body !== null && !Array.isArray(body) ? (body as JsonObject) : undefined;
+}
+
+/** What is lost by it is said before it is done. */
+async function refuseUnconfirmed(request: Request, { standing }: PairAnswers): Promise<void> {
+  if ((await bodyOf(request))?.['confirm'] === true) return;
   const { lag } = standing;
   const behind = lag ? `${lag.entries} entries, ${lag.ms} ms, when the other site was seen last` : 'not known';
   throw new Problem(

@@ -12,6 +12,17 @@ const summaries: Record<SiteAction, string> = {
   resume: 'Follow it again',
 };
 
+const bodies: Partial<Record<SiteAction, Pick<Operation, 'body'>>> = {
+  'force-promote': { body: { type: 'object', properties: { confirm: { const: true } }, required: ['confirm'] } },
+  check: {
+    body: {
+      type: 'object',
+      properties: { full: { type: 'boolean', description: 'All actors, and not a sample of every shard.' } },
+      additionalProperties: false,
+    },
+  },
+};
+
 export const siteOperations: Record<string, Record<string, Operation>> = {
   '/api/v1/sites': {
     get: {
@@ -29,15 +40,13 @@ export const siteOperations: Record<string, Record<string, Operation>> = {
           summary: summaries[action],
           scope: 'admin',
           parameters: [inPath('site', { enum: ['primary', 'secondary'] })],
-          ...(action === 'force-promote' && {
-            body: { type: 'object', properties: { confirm: { const: true } }, required: ['confirm'] },
-          }),
+          ...bodies[action],
           answers: { 202: ['Begun; GET /api/v1/sites shows how it goes.', { type: 'object' }] },
           problems: [
             'not-found',
             'other-site',
             'not-legal-now',
-            ...(action === 'force-promote' ? (['invalid-request', 'invalid-json'] as const) : []),
+            ...(action in bodies ? (['invalid-request', 'invalid-json'] as const) : []),
           ],
         },
       },

@@ -204,21 +204,21 @@ class Batch {
 
   /** The machine decides what becomes of a branch that lost; the report stands in the journal entry of this batch. */
   #takeUp(lost: Lost, entry: Entry): void {
-    const { registry, actors, siteEpoch } = this.#world;
+    const { registry, actors, siteEpoch, telemetry } = this.#world;
     const definition = registry.get(parseAddress(lost.actor)?.definition ?? '');
     if (!definition) {
       const fields = ['lost', JSON.stringify(lost)];
       this.#setAside(entry, fields, 'unknown-definition', `no definition for ${lost.actor}`);
       return;
     }
-    this.#commit.takenUp.push(
-      takeUp(lost, definition, rulesOf(definition), {
-        epoch: siteEpoch,
-        actor: () => actors.get(lost.actor) ?? undefined,
-        decide: (envelope) => this.#decide(envelope),
-        derivedId: () => this.#derivedId(),
-      }),
-    );
+    const report = takeUp(lost, definition, rulesOf(definition), {
+      epoch: siteEpoch,
+      actor: () => actors.get(lost.actor) ?? undefined,
+      decide: (envelope) => this.#decide(envelope),
+      derivedId: () => this.#derivedId(),
+    });
+    this.#commit.takenUp.push(report);
+    telemetry.takenUp(report);
   }
 
   /** The relay delivers at least once: what was taken over before is passed over (R1). */

@@ -149,6 +149,8 @@ export interface DecisionTelemetry {
   transition(definition: string, from: string | undefined, to: string, secondsInState: number | undefined): void;
   outcome(definition: string, outcome: 'duplicate' | 'refused' | 'set-aside'): void;
   measured(definition: string, measure: Measure): void;
+  /** A branch of an actor that lost was taken up. */
+  takenUp(report: TakenUp): void;
 }
 
 /** A commit that changes nothing yet. */

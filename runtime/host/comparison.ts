@@ -14,6 +14,8 @@ export interface ComparisonSettings {
   mirrors: Pick<MirrorStore, 'head' | 'sample' | 'place'>;
   peer: PeerSite;
   system: System;
+  /** Ends a comparison that takes long; what it found until then stands. */
+  signal?: AbortSignal;
 }
 
 export interface Drift {
@@ -34,7 +36,7 @@ export interface Comparison {
 /** @param full all actors, and not a sample of each shard @throws Unavailable */
 export async function compareSites(settings: ComparisonSettings, full = false): Promise<Comparison> {
   const found: Comparison = { compared: 0, equal: true, drift: [], unjudged: [] };
-  for (const shard of settings.shards) await compareShard(settings, shard, full, found);
+  for (const shard of settings.shards) if (!settings.signal?.aborted) await compareShard(settings, shard, full, found);
   found.equal = found.drift.length === 0;
   return found;
 }
@@ -60,7 +62,7 @@ async function compareShard(
   };
   if (full)
     for (const site of [peer, store])
-      for (let cursor = '0', done = false; !done;) {
+      for (let cursor = '0', done = false; !done && !settings.signal?.aborted;) {
         const page = await site.scan(shard, cursor);
         ({ cursor, done } = page);
         await look(page.snapshots.map(([address]) => address));

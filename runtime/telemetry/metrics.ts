@@ -10,7 +10,16 @@ import type { LaneStatus, Telemetry } from '../ports.ts';
 export interface MetricSources {
   site: { name: string; version: string };
   /** How this site of a pair stands; undefined where it runs alone. */
-  pair(): { role: string; epoch: number; link: string; lag?: { entries: number; ms: number } | undefined } | undefined;
+  pair():
+    | {
+        role: string;
+        epoch: number;
+        link: string;
+        lag?: { entries: number; ms: number } | undefined;
+        /** The last comparison that this process made. */
+        lastCheck?: { atMs: number; compared: number; differing: number } | undefined;
+      }
+    | undefined;
   lanes(): LaneStatus[];
   /** `<definition> <state>` -> number. */
   census(): ReadonlyMap<string, number>;
@@ -130,6 +139,18 @@ export function createMetrics(sources: MetricSources): Metrics {
     const lag = sources.pair()?.lag;
     if (lag) this.set(lag.ms / 1000);
   });
+  gauge('orchestrator_site_check_timestamp_seconds', 'When both sites were compared last.', [], function () {
+    this.reset();
+    const check = sources.pair()?.lastCheck;
+    if (check) this.set(check.atMs / 1000);
+  });
+  gauge('orchestrator_site_check_actors', 'Actors of the last comparison: alike, or not.', ['outcome'], function () {
+    this.reset();
+    const check = sources.pair()?.lastCheck;
+    if (!check) return;
+    this.set({ outcome: 'alike' }, check.compared);
+    this.set({ outcome: 'differing' }, check.differing);
+  });
   gauge('orchestrator_projection_lag_seconds', 'How far PostgreSQL is behind the journals.', ['shard'], function () {
     this.reset();
     for (const { shard, lagSeconds } of sources.projection()) this.set({ shard: String(shard) }, lagSeconds);
@@ -183,6 +204,14 @@ export function createMetrics(sources: MetricSources): Metrics {
     [],
     [0.01, 0.05, 0.25, 1, 5, 15, 60, 600, 3600, 86400],
   );
+  const conflicts = counter('orchestrator_conflicts_total', 'Actors of which a branch that lost was taken up.', [
+    'machine',
+  ]);
+  const conflictInputs = counter(
+    'orchestrator_conflict_inputs_total',
+    'Inputs of branches that lost, by what became of them: kept, applied or superseded.',
+    ['machine', 'outcome'],
+  );
   const records = counter('orchestrator_journal_records_total', 'Journal records written.', []);
   const entries = counter('orchestrator_entries_total', 'Stream entries taken in.', []);
   const commit = histogram(
@@ -221,6 +250,10 @@ export function createMetrics(sources: MetricSources): Metrics {
         if (machine !== 'schedule') return;
         if (name === 'late_seconds') scheduleLate.observe(value);
         else scheduleRuns.inc({ outcome: name }, value);
+      },
+      takenUp: ({ machine, inputs }) => {
+        conflicts.inc({ machine });
+        for (const { outcome } of inputs) conflictInputs.inc({ machine, outcome });
       },
       readAge: (_shard, seconds) => readAge.observe(seconds),
     },

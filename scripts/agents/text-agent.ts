@@ -1,6 +1,7 @@
 /**
  * A runnable agent that reads texts: `text_processing` gives the report of one text, `corpus_report` puts reports
- * together. Usage: text-agent --api http://127.0.0.1:8000 --token TOKEN [--type text_processing] [--slots 2] [--id NAME]
+ * together. Usage: text-agent --api http://127.0.0.1:8000[,http://other:8010] --token TOKEN [--type text_processing] [--slots 2] [--id NAME]
+ * [--certificate FILE --key FILE]; the last two for a Redis that asks its clients for a certificate.
  */
 import { realpathSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -57,6 +58,8 @@ async function main(): Promise<void> {
       slots: { type: 'string', default: '1' },
       id: { type: 'string' },
       redis: { type: 'string' },
+      certificate: { type: 'string' },
+      key: { type: 'string' },
     },
   });
   const token = values.token ?? process.env.ORCHESTRATOR_TOKEN;
@@ -64,9 +67,11 @@ async function main(): Promise<void> {
   if (!token) throw new Error('no token: pass --token or set ORCHESTRATOR_TOKEN');
   if (!Number.isInteger(slots) || slots < 1)
     throw new Error(`--slots takes a whole number from 1, not ${values.slots}`);
+  const { certificate: certificateFile, key: keyFile } = values;
+  if (!certificateFile !== !keyFile) throw new Error('--certificate and --key go together');
   const redisUrl = values.redis ?? process.env.ORCHESTRATOR_REDIS_URL;
   const agent = createAgent({
-    ...{ api: values.api, token, type: values.type, slots, handler: handleTextTask, version: '1' },
+    ...{ api: values.api.split(','), token, type: values.type, slots, handler: handleTextTask, version: '1' },
     capabilities: ['en', 'de', 'fr', 'es', 'it', 'pt', 'nl', 'sv', 'pl', 'ru', 'zh', 'ja', 'ar'].map(
       (code) => `language-${code}`,
     ),
@@ -74,6 +79,7 @@ async function main(): Promise<void> {
     logger: pino({ level: process.env.LOG_LEVEL ?? 'info' }, pino.destination({ dest: 2, sync: true })),
     ...(values.id ? { id: values.id } : {}),
     ...(redisUrl ? { redisUrl } : {}),
+    ...(certificateFile && keyFile ? { redisCertificate: { certificateFile, keyFile } } : {}),
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => void agent.stop());
   await agent.start();

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { ensureSecret, mintToken, type Scope } from '../../api/token.ts';
 import type { Config } from '../../config/schema.ts';
 import { secretFile } from '../settings.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 
 export function serverUrl(flag: string | undefined, env: NodeJS.ProcessEnv, settings: () => Config): string {
   const given = flag ?? env['ORCHESTRATOR_URL'];

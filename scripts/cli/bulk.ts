@@ -1,7 +1,7 @@
 /** `bulk`, and what cancels and redrives by filter share: the options of a filter, and following an action to its end. */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import { member } from './client.ts';
 import type { Call, Command, OptionRule } from './command.ts';
 import { each, taskPath } from './task.ts';

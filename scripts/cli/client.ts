@@ -135,9 +135,10 @@ export class ApiClient {
     } catch (error) {
       if (signal?.aborted === true) throw error;
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-      throw new Error(`${this.#url} cannot be reached: ${cause}; is the server up, and is --url right?`, {
-        cause: error,
-      });
+      const remedy = /certificate|issuer/iu.test(cause)
+        ? 'with a private CA, NODE_EXTRA_CA_CERTS names its file'
+        : 'is the server up, and is --url right?';
+      throw new Error(`${this.#url} cannot be reached: ${cause}; ${remedy}`, { cause: error });
     }
   }
 }

@@ -1,6 +1,6 @@
 /** `dlq`: what waits for an operator. Tasks that are parked, and entries that were set aside because they could not be read. */
 import type { JsonObject } from '../../runtime/protocol/json.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import { filterOf, filterOptions, idsOrFilter, runBulk } from './bulk.ts';
 import { member } from './client.ts';
 import type { Call, Command } from './command.ts';

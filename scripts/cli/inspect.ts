@@ -1,7 +1,7 @@
 /** `inspect`: one actor as the console shows it, in a terminal. */
 import { parseAddress, type Address } from '../../runtime/protocol/ids.ts';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import { ApiProblem, member, type ApiClient } from './client.ts';
 import type { Command } from './command.ts';
 import type { Output } from './output.ts';

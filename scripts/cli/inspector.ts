@@ -4,7 +4,7 @@ import { WebSocket } from 'ws';
 import type { Address } from '../../runtime/protocol/ids.ts';
 import type { Chart } from '../../runtime/core/graph.ts';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import { ApiProblem, member, type ApiClient } from './client.ts';
 import type { Output } from './output.ts';
 import type { Past, Standing } from './standing.ts';

@@ -9,7 +9,7 @@ import { standaloneStyle } from '../../api/visualiser/standalone.ts';
 import { nearest } from '../../config/nearest.ts';
 import { Catalogue } from '../../runtime/core/catalogue.ts';
 import type { Chart } from '../../runtime/ports.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import type { Command } from './command.ts';
 
 const formats: Record<string, (chart: Chart) => string | Promise<string>> = {

@@ -4,7 +4,7 @@ import { nearest } from '../../config/nearest.ts';
 import { readSettings } from '../settings.ts';
 import { bearer, serverUrl } from './access.ts';
 import { ApiClient, ApiProblem } from './client.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import { positionalRange, type Call, type Command } from './command.ts';
 import { commonOptions, helpOf, overview } from './help.ts';
 import { Output } from './output.ts';

@@ -1,7 +1,7 @@
 /** `schedule`: tasks that are submitted again and again. */
 import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import { member } from './client.ts';
 import type { Call, Command } from './command.ts';
 import type { Output } from './output.ts';

@@ -1,13 +1,12 @@
 /** `site`: the two sites of a pair, and who is active. */
 import type { JsonObject } from '../../runtime/protocol/json.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import { member } from './client.ts';
 import type { Call, Command } from './command.ts';
 
 const words: Record<string, string> = {
   switchover: 'hands over from the active site to the other one; nothing is lost',
   promote: 'makes a standby active with everything that the other site still gives',
-  check: 'compares both sites now',
   pause: 'stops following the other site',
   resume: 'follows it again',
 };
@@ -42,6 +41,12 @@ export const siteCommands: readonly Command[] = [
     summary: `${summary}; asks the site whose API it is`,
     run: (call) => act(call, action),
   })),
+  {
+    words: 'site check',
+    summary: 'compares both sites now, by a sample of every shard; asks the site whose API it is',
+    options: { full: { type: 'boolean', describe: 'compares all actors; takes about a second for 10,000' } },
+    run: (call) => act(call, 'check', call.flag('full') ? { full: true } : undefined),
+  },
   {
     words: 'site force-promote',
     summary: 'makes a standby active with what is here, when the other site is lost or cut off',

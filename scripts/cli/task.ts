@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { JsonObject } from '../../runtime/protocol/json.ts';
 import { member } from './client.ts';
-import { UsageError } from '../commands/usage.ts';
+import { UsageError } from './usage.ts';
 import type { Call, Command, OptionRule } from './command.ts';
 import type { Column } from './output.ts';
 

@@ -2,17 +2,18 @@
 import { join } from 'node:path';
 import { findPython } from '../agents/python/find.ts';
 import { buildRoot, projectRoot } from '../root.ts';
-import type { Orchestrator } from './orchestrator.ts';
 import { run, type Running, type Say } from './process.ts';
 import { Client } from './client.ts';
 
 const readyDeadlineMs = 20_000;
 
+/** @param apis of a pair of sites both, the active one first */
 export async function startAgents(
-  orchestrator: Orchestrator,
+  apis: readonly string[],
+  token: string,
   say: Say,
 ): Promise<{ names: string[]; stop: () => Promise<void> }> {
-  const env = { ORCHESTRATOR_TOKEN: orchestrator.token, ORCHESTRATOR_API: orchestrator.api, LOG_LEVEL: 'warn' };
+  const env = { ORCHESTRATOR_TOKEN: token, ORCHESTRATOR_API: apis.join(','), LOG_LEVEL: 'warn' };
   const program = join(buildRoot, 'scripts/agents/text-agent.js');
   const node = (id: string, type: string): Running =>
     run(process.execPath, [program, '--type', type, '--id', id, '--slots', '2'], env);
@@ -43,15 +44,14 @@ export async function startAgents(
     await Promise.all(running.map((agent) => agent.stop()));
   };
   try {
-    return { names: await allReady(orchestrator, running), stop };
+    return { names: await allReady(new Client(apis[0]!, token), running), stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function allReady(orchestrator: Orchestrator, running: readonly Running[]): Promise<string[]> {
-  const client = new Client(orchestrator.api, orchestrator.token);
+async function allReady(client: Client, running: readonly Running[]): Promise<string[]> {
   const end = performance.now() + readyDeadlineMs;
   for (;;) {
     const dead = running.find(({ child }) => child.exitCode !== null);

@@ -1,5 +1,7 @@
 /** What the demo shows: live progress and tables on a terminal, or one JSON document. Words go to standard error. */
+import type { Act, PairReport } from './acts.ts';
 import type { Orchestrator } from './orchestrator.ts';
+import type { Sites } from './sites.ts';
 import type { DemoReport } from './work.ts';
 
 const widthMax = 80;
@@ -51,12 +53,57 @@ export class Stage {
     process.stdout.write(`${lines.flatMap((line) => wrap(line)).join('\n')}\n`);
   }
 
-  invite(orchestrator: Orchestrator, task: string | undefined): void {
-    if (this.#json) return;
-    const bold = (text: string): string => (this.#colour ? `\x1b[1m${text}\x1b[0m` : text);
+  act({ at, what, accepted }: Act): void {
+    this.say(`${at.toFixed(1).padStart(6)} s  ${String(accepted).padStart(5)} tasks  ${what}`);
+  }
+
+  showPair(report: PairReport): void {
+    if (this.#json) {
+      process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);
+      return;
+    }
+    const { tasks, switchover, takeover, conflicts, identical } = report;
+    const row = (name: string, value: string): string => `  ${name.padEnd(34)}${value}`;
     const lines = [
       '',
-      bold('It stays up; Ctrl-C ends it. Try:'),
+      row('tasks accepted', String(tasks.accepted)),
+      row('succeeded', String(tasks.succeeded)),
+      row('lost', String(tasks.lost)),
+      row('places changed', `${switchover.seconds} s, writes paused ${switchover.longest_pause_s} s`),
+      row('taken over after the kill', `${takeover.seconds} s, writes paused ${takeover.longest_pause_s} s`),
+      row('histories that had to be joined', String(conflicts)),
+      row('both sites hold the same', identical ? 'yes, compared shard by shard' : 'NO'),
+      '',
+    ];
+    process.stdout.write(`${lines.join('\n')}\n`);
+  }
+
+  invitePair({ primary, secondary, tokenFile }: Sites): void {
+    if (this.#json) return;
+    const lines = [
+      this.#bold('Both stay up; Ctrl-C ends them. Try:'),
+      '',
+      `  export ORCHESTRATOR_TOKEN=$(cat ${tokenFile})`,
+      `  npm run --silent orchestrator -- site status --url ${primary.api}`,
+      `  npm run --silent orchestrator -- site switchover --url ${primary.api}`,
+      `  npm run --silent orchestrator -- conflicts --url ${primary.api}`,
+      '',
+      `  console      ${primary.api}/visualiser`,
+      `  the other's  ${secondary.api}/visualiser`,
+      '',
+    ];
+    process.stdout.write(`${lines.join('\n')}\n`);
+  }
+
+  #bold(text: string): string {
+    return this.#colour ? `\x1b[1m${text}\x1b[0m` : text;
+  }
+
+  invite(orchestrator: Orchestrator, task: string | undefined): void {
+    if (this.#json) return;
+    const lines = [
+      '',
+      this.#bold('It stays up; Ctrl-C ends it. Try:'),
       '',
       `  export TOKEN=$(cat ${orchestrator.tokenFile})`,
       `  curl -H "Authorization: Bearer $TOKEN" \\`,

@@ -66,29 +66,34 @@ has_names() {
 
 # Makes folder/name.crt and name.key, where they are missing, end soon, come from another CA or lack a name.
 signed() {
-  local folder=$1 name=$2 usage=$3 subject=$2 alternatives
-  alternatives=$(alternative_names)
+  local folder=$1 name=$2 usage=$3 subject=$2
   [ "$name" != site ] || subject="site $site"
   if [ -s "$folder/$name.crt" ] && [ -s "$folder/$name.key" ] && openssl x509 -in "$folder/$name.crt" -noout -checkend "$renew_seconds" > /dev/null &&
     openssl verify -CAfile "$folder/ca.crt" "$folder/$name.crt" > /dev/null 2>&1 &&
     { [ "$name" != server ] || has_names "$folder/$name.crt"; }; then
     return 0
   fi
+  issued "$folder" "$folder/$name" "supreme-ai-orchestrator $subject" "$usage" "$(alternative_names)"
+  chown "$user:$user" "$folder/$name.key" "$folder/$name.crt"
+}
+
+# The CA of a folder makes path.crt and path.key (mode 600), which appear whole.
+issued() {
+  local authority=$1 path=$2 subject=$3 usage=$4 alternatives=$5
   (
     umask 077
-    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$folder/$name.key.new" -out "$folder/$name.csr" \
-      -subj "/CN=supreme-ai-orchestrator $subject" 2> /dev/null &&
-      openssl x509 -req -in "$folder/$name.csr" -CA "$folder/ca.crt" -CAkey "$folder/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
-        -sha256 -days "$certificate_days" -out "$folder/$name.crt.new" -extfile /dev/stdin 2> /dev/null << END
+    openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$path.key.new" -out "$path.csr" \
+      -subj "/CN=$subject" 2> /dev/null &&
+      openssl x509 -req -in "$path.csr" -CA "$authority/ca.crt" -CAkey "$authority/ca.key" -set_serial "0x$(openssl rand -hex 16)" \
+        -sha256 -days "$certificate_days" -out "$path.crt.new" -extfile /dev/stdin 2> /dev/null << END
 basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature
 extendedKeyUsage=$usage
 subjectAltName=$alternatives
 END
-  ) || fail "openssl could not make the certificate of the $name" 'what it says above; ca.crt and ca.key have to belong together'
-  rm -f "$folder/$name.csr"
-  chown "$user:$user" "$folder/$name.key.new" "$folder/$name.crt.new"
-  mv "$folder/$name.key.new" "$folder/$name.key"
-  mv "$folder/$name.crt.new" "$folder/$name.crt"
-  say "certificates: made $name.crt, valid until $(openssl x509 -in "$folder/$name.crt" -noout -enddate | cut -d = -f 2)"
+  ) || fail "openssl could not make $path.crt" 'the folder has to be writable, and ca.crt and ca.key have to belong together'
+  rm -f "$path.csr"
+  mv "$path.key.new" "$path.key"
+  mv "$path.crt.new" "$path.crt"
+  say "certificates: made $(basename "$path").crt, valid until $(openssl x509 -in "$path.crt" -noout -enddate | cut -d = -f 2)"
 }

@@ -96,7 +96,7 @@ check_postgres() {
   if with_systemd; then systemctl start postgresql.service 2> /dev/null || true; fi
   if ! version=$(as_postgres -c 'SHOW server_version_num'); then
     problem 'the PostgreSQL of this machine does not answer' \
-      'apt-get install postgresql; pg_lsclusters shows what runs; or name another server: --postgres-url'
+      'pg_lsclusters shows what is there, pg_ctlcluster VERSION main start starts it; or name another server: --postgres-url'
     return
   fi
   [ "$version" -ge 140000 ] ||

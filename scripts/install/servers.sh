@@ -8,12 +8,14 @@ put_secret() {
 }
 
 make_redis() {
-  local data=$prefix/data/redis password
+  local data=$prefix/data/redis password asked=optional
   if [ -n "$redis_url" ]; then
     put_secret redis.url "$redis_url"
     return
   fi
-  rendered redis.conf | sed "s#^bind .*#& $agents_address#; s# *\$##" > "$data/redis.conf.new"
+  # Whether agents have to show a certificate is the operator's word.
+  grep -qs '^tls-auth-clients yes' "$data/redis.conf" && asked=yes
+  rendered redis.conf | sed "s#^bind .*#& $agents_address#; s#^tls-auth-clients .*#tls-auth-clients $asked#; s# *\$##" > "$data/redis.conf.new"
   cmp -s "$data/redis.conf.new" "$data/redis.conf" || redis_changed=yes
   mv "$data/redis.conf.new" "$data/redis.conf"
   # A new password at every installation, but never under a running service: only when there is none yet.

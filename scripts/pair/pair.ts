@@ -74,7 +74,8 @@ export class Pair implements Service, PairContext {
   #notice: PeerGreeting | undefined;
   #lag: Lag | undefined;
   #link: Exclude<LinkState, 'paused'> = 'connecting';
-  #watching: Promise<void> | undefined;
+  #watching: Promise<unknown> | undefined;
+  #lastCheck: { atMs: number; compared: number; differing: number } | undefined;
   #told = '';
   #toldAtMs = -Infinity;
 
@@ -114,7 +115,14 @@ export class Pair implements Service, PairContext {
     }
     await this.#control.start();
     await this.#duty.start();
-    this.#watching = this.#watch();
+    // A comparison in full takes its time, and how the mirrors stand is to be known meanwhile.
+    this.#watching = Promise.all([
+      this.#repeat('looking at the other site', async () => {
+        await this.#look();
+        await this.#note();
+      }),
+      this.#repeat('comparing both sites', () => this.#compare()),
+    ]);
   }
 
   async stop(): Promise<void> {
@@ -138,6 +146,11 @@ export class Pair implements Service, PairContext {
 
   get lag(): Lag | undefined {
     return this.role === 'active' ? undefined : this.#lag;
+  }
+
+  /** The last comparison of both sites, where this process made it. */
+  get lastCheck(): { atMs: number; compared: number; differing: number } | undefined {
+    return this.#lastCheck;
   }
 
   /** @throws Unavailable */
@@ -255,15 +268,14 @@ export class Pair implements Service, PairContext {
   /** Whether the standby was near the active site when it was seen last. */
   #wasNear = false;
 
-  async #watch(): Promise<void> {
+  /** Again and again until it is stopped. */
+  async #repeat(what: string, work: () => Promise<void>): Promise<void> {
     const { system, log } = this.#settings;
     while (!this.#stopping.signal.aborted) {
       try {
-        await this.#look();
-        await this.#note();
-        await this.#compare();
+        await work();
       } catch (error) {
-        if (!(error instanceof Unavailable)) log.error({ error: String(error) }, 'looking at the other site failed');
+        if (!(error instanceof Unavailable)) log.error({ error: String(error) }, `${what} failed`);
       }
       await system.sleep(limits.siteTurnMs * 2, this.#stopping.signal);
     }
@@ -323,10 +335,15 @@ export class Pair implements Service, PairContext {
     const { shards, store, mirrors, peer, system, log } = this.#settings;
     if (this.#control.shards.length === 0 || this.#notice?.role !== 'standby') return;
     if (this.#link !== 'streaming' && this.#link !== 'lagging') return;
-    if (!(await this.#checkIsDue())) return;
-    const { equal, drift, compared, unjudged } = await compareSites({
-      ...{ shards: dataShards(shards), store, mirrors, peer, system },
-    });
+    const due = await this.#checkDue();
+    if (!due) return;
+    const { full } = due;
+    const { equal, drift, compared, unjudged } = await compareSites(
+      { shards: dataShards(shards), store, mirrors, peer, system, signal: this.#stopping.signal },
+      full,
+    );
+    if (this.#stopping.signal.aborted) return;
+    this.#lastCheck = { atMs: system.now(), compared, differing: drift.length };
     if (!equal) {
       log.error(
         { drift: drift.slice(0, 3), actors: drift.length },
@@ -336,15 +353,19 @@ export class Pair implements Service, PairContext {
     }
     log.debug({ compared, unjudged }, 'the sites were compared');
     await this.#tell(syncAddress(this.name, shards), {
-      event: { type: 'checked', equal, drift: drift.slice(0, limits.driftReportMax) as unknown as JsonObject[] },
+      event: {
+        ...{ type: 'checked', equal, full, compared },
+        drift: drift.slice(0, limits.driftReportMax) as unknown as JsonObject[],
+      },
     });
   }
 
-  async #checkIsDue(): Promise<boolean> {
+  async #checkDue(): Promise<{ full: boolean } | undefined> {
     const { gateway, shards } = this.#settings;
     const address = syncAddress(this.name, shards);
     const text = await gateway.snapshot(address);
-    if (text === undefined) return false;
-    return stateText(viewOfStored(parseAddress(address)!.id, text).state).includes('check.due');
+    if (text === undefined) return undefined;
+    const state = stateText(viewOfStored(parseAddress(address)!.id, text).state);
+    return state.includes('check.due') ? { full: state.includes('check.due_in_full') } : undefined;
   }
 }

@@ -14,7 +14,7 @@ import { Redis } from 'ioredis';
 import { secretKeys } from '../../api/keys.ts';
 import { mintToken } from '../../api/token.ts';
 import { configSchema } from '../../config/schema.ts';
-import { compose } from '../../scripts/compose.ts';
+import { compose } from '../../scripts/compose/compose.ts';
 import { MemoryLog } from '../support/site.ts';
 
 const secret = 'bench-only-bench-only-bench-only-bench-only';
@@ -97,6 +97,7 @@ async function whole(): Promise<string> {
     keys: secretKeys([secret]),
     agentSecret: secret,
     revokedFile: '/nonexistent/revoked',
+    auditFolder: '/nonexistent/audit',
     version: '0.0.0',
     log: new MemoryLog(),
   });

@@ -159,6 +159,36 @@ describe.skipIf(missing !== undefined)('the installed service', { timeout: 240_0
     expect(accepted).toBeGreaterThan(0);
   });
 
+  test('agents may be asked for a certificate, which the managing script makes, and an upgrade keeps it so', async () => {
+    const manage = '/opt/sutazaiapp/scripts/manage_orchestrator.sh';
+    const conf = '/opt/sutazaiapp/data/redis/redis.conf';
+    const ask = (...shown: string[]) =>
+      machine.run(
+        ...['redis-cli', '-h', 'localhost', '-p', '6390', '--tls', '--cacert', `${certs}/ca.crt`, ...shown, 'PING'],
+      );
+    const restarted = async (): Promise<void> => {
+      await machine.done('systemctl', 'restart', 'supreme-ai-orchestrator-redis');
+      await expect.poll(readiness, { timeout: 30_000 }).toContain('"ready"');
+    };
+    expect((await ask()).out).toContain('NOAUTH');
+    await machine.shell(`sed -i 's/^tls-auth-clients .*/tls-auth-clients yes/' ${conf}`);
+    await restarted();
+    try {
+      expect(
+        await machine.shell(`cd /srv && ${manage} certificate worker-1 2>&1 && stat -c '%a %U' worker-1.*`),
+      ).toMatch(/made worker-1\.crt, valid until .*\n600 root\n600 root/u);
+      expect((await ask()).out).not.toContain('NOAUTH');
+      expect((await ask('--cert', '/srv/worker-1.crt', '--key', '/srv/worker-1.key')).out).toContain('NOAUTH');
+      expect(await machine.run('sh', '-c', `cd /srv && ${manage} certificate worker-1`)).toMatchObject({ code: 1 });
+      expect(await machine.run(manage, 'certificate', 'a/b')).toMatchObject({ code: 2 });
+      expect(await install()).toMatchObject({ code: 0 });
+      expect(await machine.done('grep', '^tls-auth-clients', conf)).toBe('tls-auth-clients yes');
+    } finally {
+      await machine.shell(`sed -i 's/^tls-auth-clients .*/tls-auth-clients optional/' ${conf}`);
+      await restarted();
+    }
+  });
+
   test('a release that does not start is taken back', async () => {
     const before = await machine.done('readlink', '/opt/sutazaiapp/current');
     await machine.shell(`cp -p /srv/source/.build/scripts/main.js /srv/main.js

@@ -1,6 +1,6 @@
 /**
- * Drills of a pair of sites as a machine would run them, under load. How often is said by PAIR_SWITCHOVERS, PAIR_KILLS and
- * PAIR_CUT_SECONDS; what it took is printed.
+ * Drills of a pair of sites as a machine would run them, under load. How often is said by PAIR_SWITCHOVERS, PAIR_KILLS,
+ * PAIR_STANDBY_KILLS and PAIR_CUT_SECONDS; what it took is printed.
  */
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,6 +10,7 @@ import { Submissions } from '../support/submissions.ts';
 
 const switchovers = Number(process.env['PAIR_SWITCHOVERS'] ?? 3);
 const kills = Number(process.env['PAIR_KILLS'] ?? 2);
+const standbyKills = Number(process.env['PAIR_STANDBY_KILLS'] ?? 4);
 const cutSeconds = Number(process.env['PAIR_CUT_SECONDS'] ?? 5);
 const waitMs = 60_000;
 
@@ -47,7 +48,7 @@ function percentiles(valuesMs: readonly number[]): string {
   return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${sorted.at(-1)} ms of ${sorted.length}`;
 }
 
-/** Nothing that was accepted is missing at either site, and a check finds both equal. */
+/** Nothing that was accepted is missing at either site, and a check of every actor finds both equal. */
 async function nothingIsLost({ one, two }: Pair, accepted: readonly string[]): Promise<void> {
   const ids = [...accepted];
   for (const site of [one, two]) {
@@ -66,9 +67,9 @@ async function nothingIsLost({ one, two }: Pair, accepted: readonly string[]): P
   const last = async (): Promise<{ at?: string; equal?: boolean; drift?: unknown[] }> =>
     ((await standby.self())['last_check'] ?? {}) as { at?: string };
   const before = (await last()).at;
-  await standby.call(`/sites/${standby.name}/check`, {});
+  await standby.call(`/sites/${standby.name}/check`, { full: true });
   await eventually('the check is done', async () => (await last()).at !== before, waitMs, standby.words);
-  expect(await last()).toMatchObject({ equal: true });
+  expect(await last()).toMatchObject({ equal: true, full: true });
 }
 
 async function has(site: SiteProcess, id: string): Promise<boolean> {
@@ -143,6 +144,36 @@ test(
 );
 
 test(
+  `${standbyKills} times the standby is killed while it follows: it goes on where it was, and the active site does not wait`,
+  { timeout: 120_000 + standbyKills * 30_000 },
+  async () => {
+    const { pair, load, active, standby } = await pairUnderLoad();
+    for (let turn = 0; turn < standbyKills; turn++) {
+      await pause(1_000);
+      load.longestPauseMs();
+      // By turns with its stores and without: what it had taken is what it goes on from.
+      const whole = turn % 2 === 0;
+      await (whole ? standby.kill() : standby.end());
+      const before = load.accepted.length;
+      await eventually(
+        'tasks are accepted meanwhile',
+        () => Promise.resolve(load.accepted.length > before + 10),
+        waitMs,
+        active.words,
+      );
+      expect(load.longestPauseMs()).toBeLessThan(5_000);
+      await (whole ? standby.revive() : standby.start());
+      await isRole(standby, 'standby');
+      await follows(standby);
+    }
+    await load.stop();
+    await nothingIsLost(pair, load.accepted);
+    expect((await active.call('/conflicts')).body['conflicts']).toEqual([]);
+    expect(standby.words()).not.toContain('history of its own');
+  },
+);
+
+test(
   `a link that is cut for ${cutSeconds} s while both sites are written: healed, both are equal and the conflict is told`,
   { timeout: 180_000 + cutSeconds * 1_000 },
   async () => {
@@ -184,6 +215,14 @@ test(
       },
       waitMs / 4,
       () => JSON.stringify(told),
+    );
+    const answer = await fetch(`${standby.apiUrl}/metrics`, {
+      headers: { Authorization: `Bearer ${pair.token('read')}` },
+    });
+    const metrics = await answer.text();
+    expect(metrics).toMatch(/^orchestrator_conflicts_total\{machine="task",site="\w+"\} [1-9]\d*$/mu);
+    expect(metrics).toMatch(
+      /^orchestrator_conflict_inputs_total\{machine="task",outcome="(?:applied|superseded)",site="\w+"\} [1-9]\d*$/mu,
     );
   },
 );

@@ -142,7 +142,7 @@ test('no secret is in any output of a whole run', { timeout: 120_000 }, async ()
   note('metrics', await (await fetch(metrics)).text());
   await command('config print', 'config', 'print');
   expect(outputs.get('config print stdout')).toContain('[redacted]@');
-  expect(await command('audit', 'audit', '--api', api)).toContain('PUT /api/v1/agents/a-0-none');
+  expect(await command('audit', 'audit', '--url', api)).toContain('PUT /api/v1/agents/a-0-none');
   note('process list', readFileSync(`/proc/${child.pid}/cmdline`, 'utf8'));
   const generated = readFileSync(join(folder, 'data/postgres/cluster/password'), 'utf8').trim();
   secrets.set('password of PostgreSQL', generated);

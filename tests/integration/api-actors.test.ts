@@ -232,6 +232,8 @@ describe('the site as a whole', () => {
     expect(minutes).toHaveLength(60);
     expect(minutes.slice(-2).reduce((sum, { submitted }) => sum + submitted, 0)).toBeGreaterThan(0);
     expect(minutes.at(-1)!.open).toBeGreaterThan(0);
+    const finished = body['finished_last_minute'] as Record<string, number>;
+    expect(Object.values(finished).every((count) => count > 0)).toBe(true);
   });
 
   test('its streams have lengths and groups', async () => {

@@ -1,5 +1,6 @@
 /** A pair of sites as programs: who is active, what the other one answers, and how they change places. */
 import { afterEach, expect, test } from 'vitest';
+import { limits } from '../../config/limits.ts';
 import { keyspace } from '../../runtime/protocol/keys.ts';
 import { openClient } from '../../runtime/redis/client.ts';
 import { preparePair, untilRole, type PairProgram, type PairProgramOptions } from '../support/pairprogram.ts';
@@ -141,6 +142,48 @@ test('a check finds what differs at the standby, and mends it', { timeout: 120_0
   await act(two, 'check');
   await eventually('both are equal', async () => (await checked()).equal === true);
 });
+
+test(
+  'a check in full compares every actor, also those that a sample would leave out',
+  { timeout: 120_000 },
+  async () => {
+    const { one, two } = await startPair({ shards: 1 });
+    const count = 3 * limits.checkActorsPerShardMax;
+    let last = '';
+    for (let done = 0; done < count; done += 1_000) {
+      const answer = await one.running!.call('/tasks', Array<object>(1_000).fill({ type: 'echo' }));
+      last = (answer['items'] as { id: string }[]).at(-1)!.id;
+    }
+    await eventually('the standby has them', async () => (await statusOf(two, last)) === 'queued');
+    const redis = openClient({ url: two.redis.url, name: 'test' }, { offlineQueue: true, sendOnce: false });
+    closing.push(async () => redis.disconnect());
+    const { snapshots } = keyspace().shard(0);
+    const right = (await redis.hget(snapshots, `task/${last}`))!;
+    type Check = { equal?: boolean; full?: boolean; compared?: number; drift?: unknown[] };
+    const checked = async (): Promise<Check> => ((await two.self())['last_check'] ?? {}) as Check;
+    await redis.hset(snapshots, `task/${last}`, right.replace('"echo"', '"other"'));
+    expect(await act(two, 'check', { full: true })).toMatchObject({ action: 'check' });
+    await eventually('it is found', async () => (await checked()).equal === false);
+    expect(await checked()).toMatchObject({ full: true, drift: [{ actor: `task/${last}` }] });
+    await eventually('it is mended', async () => (await redis.hget(snapshots, `task/${last}`)) === right);
+    await act(two, 'check', { full: true });
+    await eventually('both are equal', async () => (await checked()).equal === true);
+    // Seen from both sites, so each actor is there twice.
+    expect((await checked()).compared).toBeGreaterThanOrEqual(2 * count);
+    const metrics = await (await fetch(two.running!.running.metricsUrl!)).text();
+    expect(metrics).toMatch(/^orchestrator_site_check_actors\{outcome="alike",site="secondary"\} [6-9]\d{3}$/mu);
+    expect(metrics).toMatch(/^orchestrator_site_check_actors\{outcome="differing",site="secondary"\} 0$/mu);
+    const [, seconds] = /^orchestrator_site_check_timestamp_seconds\{.*\} ([\d.]+)$/mu.exec(metrics) ?? [];
+    expect(Math.abs(Date.now() / 1000 - Number(seconds))).toBeLessThan(60);
+    await act(two, 'check');
+    await eventually('a sample is compared', async () => (await checked()).full === false);
+    expect((await checked()).compared).toBeLessThanOrEqual(2 * limits.checkActorsPerShardMax);
+
+    expect(await act(two, 'check', { full: 1 })).toMatchObject({ code: 'invalid-request', where: '/full' });
+    expect(await act(two, 'check', { all: true })).toMatchObject({ code: 'invalid-request', where: '/all' });
+    expect(await act(two, 'check', [])).toMatchObject({ code: 'invalid-request' });
+  },
+);
 
 test(
   'a submit with ack=peer is answered when both sites have it, and refused while that cannot be',

@@ -16,7 +16,7 @@ import type { RunningRedis } from '../../runtime/embedded/redis.ts';
 import { createSystem } from '../../runtime/host/system.ts';
 import { Pool } from '../../runtime/postgres/pool.ts';
 import { Connection } from '../../runtime/redis/connection.ts';
-import { compose, type Process } from '../../scripts/compose.ts';
+import { compose, type Process } from '../../scripts/compose/compose.ts';
 import { Transport } from '../../scripts/transport.ts';
 import { Authority, type Issued } from '../support/certificates.ts';
 import { freshFolder } from '../support/folders.ts';
@@ -65,6 +65,7 @@ beforeAll(async () => {
     keys: secretKeys([secret]),
     agentSecret: secret,
     revokedFile: join(folder, 'revoked'),
+    auditFolder: join(folder, 'audit'),
     version: '1.2.3',
     log,
   });

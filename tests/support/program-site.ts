@@ -1,6 +1,6 @@
 /** A whole orchestrator as the composition root puts it together, in the test's own process, over the given servers. */
 import { configSchema, type Config } from '../../config/schema.ts';
-import { compose, type Process } from '../../scripts/compose.ts';
+import { compose, type Process } from '../../scripts/compose/compose.ts';
 import { secretKeys } from '../../api/keys.ts';
 import { mintToken } from '../../api/token.ts';
 import { MemoryLog } from './site.ts';
@@ -38,6 +38,7 @@ export async function startProgram(config: Config): Promise<ProgramSite> {
     keys: secretKeys([secret]),
     agentSecret: secret,
     revokedFile: '/nonexistent/revoked',
+    auditFolder: '/nonexistent/audit',
     version: '0.0.0',
     log,
   });

@@ -61,6 +61,7 @@ const supervisor = new Supervisor({
     transition: () => undefined,
     outcome: () => undefined,
     measured: () => undefined,
+    takenUp: () => undefined,
     readAge: () => undefined,
   },
   log,

@@ -21,6 +21,7 @@ export const silentTelemetry: Telemetry = {
   transition: () => undefined,
   outcome: () => undefined,
   measured: () => undefined,
+  takenUp: () => undefined,
   readAge: () => undefined,
 };
 

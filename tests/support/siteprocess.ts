@@ -22,6 +22,8 @@ export interface SiteProcess {
   /** What it wrote, for messages of failed tests. */
   words(): string;
   start(): Promise<void>;
+  /** SIGKILL of the process alone; `start` brings it back. */
+  end(): Promise<void>;
   /** SIGKILL of the process and both of its servers. */
   kill(): Promise<void>;
   /** After `kill`. */
@@ -84,7 +86,7 @@ export async function startPair(etcd?: string): Promise<Pair> {
       return siteProcess(name, configFile, `http://127.0.0.1:${apiPorts[index]}`, [redis[index]!, postgres[index]!]);
     }),
   );
-  const [one, two] = sites as [SiteProcess & { end(): Promise<void> }, SiteProcess & { end(): Promise<void> }];
+  const [one, two] = sites as [SiteProcess, SiteProcess];
   await Promise.all([one.start(), two.start()]);
   return {
     one,
@@ -121,7 +123,7 @@ function siteProcess(
   configFile: string,
   apiUrl: string,
   servers: readonly Server[],
-): SiteProcess & { end(): Promise<void> } {
+): SiteProcess {
   let child: ChildProcess | undefined;
   let words = '';
   const headers = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { commands } from '../../scripts/cli/commands.ts';
-import { UsageError } from '../../scripts/commands/usage.ts';
+import { UsageError } from '../../scripts/cli/usage.ts';
 import { positionalRange, type Command } from '../../scripts/cli/command.ts';
 import { helpOf, overview } from '../../scripts/cli/help.ts';
 import { Output } from '../../scripts/cli/output.ts';

@@ -65,6 +65,9 @@ describe.each(files)('$file', (file) => {
     for (const type of legalEvents(actor)) expect(definition.events[type]).toBeDefined();
   });
 
+  // A former version has no snapshot of a state that came later.
+  if (version < definition.version) return;
+
   test('every state that is ever stored for a while is here', () => {
     const states = new Set(
       snapshots.map(([, stored]) => stateTextOf(restored(file, stored))).flatMap((text) => text.split(/[.,]/)),

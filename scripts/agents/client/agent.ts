@@ -7,7 +7,7 @@
  * for the active one, and follows when that changes: attempts go on, and end at the site that is active then.
  */
 import { Attempts, type Handler } from './attempts.ts';
-import { pause } from './connection.ts';
+import { pause, type ClientCertificate } from './connection.ts';
 import { beatUntil } from './heartbeat.ts';
 import { readInbox } from './inbox.ts';
 import { silent, type AgentLog } from './log.ts';
@@ -35,6 +35,8 @@ export interface AgentOptions {
   handler: Handler;
   /** Instead of the address that the registration names. */
   redisUrl?: string;
+  /** For a Redis that asks its clients for one; which CA is trusted, `NODE_EXTRA_CA_CERTS` says. */
+  redisCertificate?: ClientCertificate;
   logger?: AgentLog;
   /** How long `stop` waits for running work before it gives it back. */
   stopGraceMs?: number;
@@ -118,10 +120,12 @@ export function createAgent(options: AgentOptions): Agent {
 
   function open(registration: Registration): Session {
     id = registration.id;
-    const { redisUrl = registration.redisUrl } = options;
+    const { redisUrl = registration.redisUrl, redisCertificate: certificate } = options;
     const routes = [0, 1].map(() => new Route(redisUrl, registration.redisNodes)) as [Route, Route];
     const { outbox, inbox, group, generation, heartbeatIntervalMs } = registration;
-    const reporter = openReporter({ route: routes[0], outbox, agent: registration.id, generation, log });
+    const reporter = openReporter({
+      ...{ route: routes[0], certificate, outbox, agent: registration.id, generation, log },
+    });
     const send = (report: Report) => reporter.send(report);
     const opened: Session = {
       registration,
@@ -135,7 +139,7 @@ export function createAgent(options: AgentOptions): Agent {
       draining: false,
     };
     const reader = {
-      ...{ route: routes[1], inbox, group, consumer: registration.id, log },
+      ...{ route: routes[1], certificate, inbox, group, consumer: registration.id, log },
       receive: (message: InboxMessage) => receive(opened, message),
       lost: (reason: string) => renew(opened, reason),
     };

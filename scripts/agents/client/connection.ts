@@ -1,11 +1,28 @@
+import { readFileSync } from 'node:fs';
 import { Redis } from 'ioredis';
+
+/** PEM files that the agent shows to a Redis of TLS (`rediss:`), for one that wants more than a password (`tls-auth-clients yes`). */
+export interface ClientCertificate {
+  certificateFile: string;
+  keyFile: string;
+}
+
+export interface ConnectionOptions {
+  url: string;
+  name: string;
+  certificate?: ClientCertificate | undefined;
+  onError: (error: Error) => void;
+}
 
 /**
  * A connection that never mends itself: when it breaks, its commands fail and the owner opens a new one. A client that
  * reconnects would send commands again whose reply was lost, or (with resending off) leave them pending for ever.
- * It needs no right beyond those of an agent: no INFO, no CLIENT SETINFO.
+ * It needs no right beyond those of an agent: no INFO, no CLIENT SETINFO. The certificate is read anew each time, so a renewed
+ * one is taken without a restart.
+ *
+ * @throws Error when a file of the certificate cannot be read
  */
-export function openConnection(url: string, name: string, onError: (error: Error) => void): Redis {
+export function openConnection({ url, name, certificate, onError }: ConnectionOptions): Redis {
   const connection = new Redis(url, {
     lazyConnect: true,
     // RESP3 gives the reply of XREADGROUP as a map, whose shape depends on the version of the library.
@@ -17,6 +34,10 @@ export function openConnection(url: string, name: string, onError: (error: Error
     disableClientInfo: true,
     connectTimeout: 3_000,
     connectionName: name,
+    ...(certificate &&
+      url.startsWith('rediss:') && {
+        tls: { cert: readFileSync(certificate.certificateFile), key: readFileSync(certificate.keyFile) },
+      }),
   });
   connection.on('error', onError);
   return connection;

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { openConnection, pause, within } from './connection.ts';
+import { openConnection, pause, within, type ClientCertificate } from './connection.ts';
 import { parseEntry, type InboxMessage } from './message.ts';
 import type { AgentLog } from './log.ts';
 import type { Route } from './route.ts';
@@ -15,6 +15,7 @@ type ReadReply = [stream: string, entries: [id: string, fields: string[] | null]
 
 export interface InboxOptions {
   route: Route;
+  certificate?: ClientCertificate | undefined;
   inbox: string;
   group: string;
   consumer: string;
@@ -34,10 +35,11 @@ export async function readInbox(options: InboxOptions, signal: AbortSignal): Pro
     // A connection that Redis refuses fails as "closed"; why, only its event says.
     let event: Error | undefined;
     const { url, left } = options.route;
-    const connection = openConnection(url, 'agent-inbox', (error) => {
+    const onError = (error: Error): void => {
       event = error;
       options.log.debug({ error: error.message }, 'inbox connection');
-    });
+    };
+    const connection = openConnection({ url, name: 'agent-inbox', certificate: options.certificate, onError });
     const cut = () => connection.disconnect();
     signal.addEventListener('abort', cut);
     left.addEventListener('abort', cut);

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { openConnection, pause, within } from './connection.ts';
+import { openConnection, pause, within, type ClientCertificate } from './connection.ts';
 import type { AgentLog } from './log.ts';
 import type { Route } from './route.ts';
 
@@ -26,6 +26,7 @@ export type Report =
 
 export interface ReporterOptions {
   route: Route;
+  certificate?: ClientCertificate | undefined;
   outbox: string;
   agent: string;
   generation: number;
@@ -69,9 +70,9 @@ export function openReporter(options: ReporterOptions): Reporter {
 
   async function append(fields: readonly string[]): Promise<void> {
     if (!connection) {
-      connection = openConnection(options.route.url, 'agent-outbox', (error) => {
-        options.log.debug({ error: error.message }, 'outbox connection');
-      });
+      const onError = (error: Error): void => options.log.debug({ error: error.message }, 'outbox connection');
+      const { route, certificate } = options;
+      connection = openConnection({ url: route.url, name: 'agent-outbox', certificate, onError });
       await within(callDeadlineMs, connection.connect());
     }
     await within(callDeadlineMs, connection.xadd(options.outbox, '*', ...fields));

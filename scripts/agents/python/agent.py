@@ -275,8 +275,13 @@ class Agent:
 
     def connect(self):
         # The time-out is the watchdog: a half-open link would keep a blocking read for ever.
+        url = self.options.redis or self.registration["redis"]["url"]
+        certificate = {}
+        if self.options.certificate and url.startswith("rediss:"):
+            certificate = {"ssl_certfile": self.options.certificate, "ssl_keyfile": self.options.key}
         self.connection = redis.Redis.from_url(
-            self.options.redis or self.registration["redis"]["url"],
+            url,
+            **certificate,
             decode_responses=True,
             socket_timeout=BLOCK_MS / 1000 + 1.5,
             socket_connect_timeout=3,
@@ -537,12 +542,16 @@ def main():
     parser.add_argument("--api", default=os.environ.get("ORCHESTRATOR_API", "http://127.0.0.1:8000"))
     parser.add_argument("--token", default=os.environ.get("ORCHESTRATOR_TOKEN"))
     parser.add_argument("--redis", default=os.environ.get("ORCHESTRATOR_REDIS_URL"), help="instead of the address that the server names")
+    parser.add_argument("--certificate", help="PEM file, for a Redis that asks its clients for one; SSL_CERT_FILE names the CA")
+    parser.add_argument("--key", help="PEM file with the key of the certificate")
     parser.add_argument("--type", default="text_processing")
     parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--id", default=None, help="stable id; without it the server makes one")
     options = parser.parse_args()
     if not options.token:
         parser.error("no token: pass --token or set ORCHESTRATOR_TOKEN")
+    if (options.certificate is None) != (options.key is None):
+        parser.error("--certificate and --key go together")
     if options.slots < 1:
         parser.error("--slots takes a whole number from 1")
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")

@@ -3,7 +3,8 @@
 #
 #   ORCHESTRATOR_TOKEN=... ./agent.sh --api http://127.0.0.1:8000
 #
-# REDIS_CLI names another redis-cli. Every step of the protocol is one command here, so it can also be typed by hand.
+# Where Redis speaks TLS (rediss://), --ca names the CA it is trusted by, and --certificate with --key what the agent shows to
+# one that asks for it. REDIS_CLI names another redis-cli. Every step of the protocol is one command here, so it can also be typed by hand.
 set -uo pipefail
 
 api=${ORCHESTRATOR_API:-http://127.0.0.1:8000}
@@ -12,6 +13,7 @@ redis_url=${ORCHESTRATOR_REDIS_URL:-}
 redis_cli=${REDIS_CLI:-redis-cli}
 type=echo
 id=
+ca= certificate= key=
 while [ $# -gt 0 ]; do
   case $1 in
     --api) api=${2:?--api needs an address} ;;
@@ -19,7 +21,10 @@ while [ $# -gt 0 ]; do
     --redis) redis_url=${2:?--redis needs an address} ;;
     --type) type=${2:?--type needs a name} ;;
     --id) id=${2:?--id needs a name} ;;
-    *) echo "agent.sh: unknown option $1; known: --api --token --redis --type --id" >&2; exit 2 ;;
+    --ca) ca=${2:?--ca needs a file} ;;
+    --certificate) certificate=${2:?--certificate needs a file} ;;
+    --key) key=${2:?--key needs a file} ;;
+    *) echo "agent.sh: unknown option $1; known: --api --token --redis --type --id --ca --certificate --key" >&2; exit 2 ;;
   esac
   shift 2
 done
@@ -28,23 +33,31 @@ if [ -z "$token" ]; then
   exit 2
 fi
 
+if [ "${certificate:+x}" != "${key:+x}" ]; then
+  echo 'agent.sh: --certificate and --key go together' >&2
+  exit 2
+fi
+
 # The value of a member in a JSON answer. Enough for ids, addresses and numbers, which have no escapes.
 member() { printf '%s' "$2" | grep -oE "\"$1\"[[:space:]]*:[[:space:]]*(\"[^\"]*\"|[0-9]+)" | head -n 1 | sed -E 's/^"[^"]*"[[:space:]]*:[[:space:]]*//; s/^"//; s/"$//'; }
 
 # The password travels in the environment: arguments are seen by everyone in `ps`.
 redis() {
-  local address=${redis_url#*://} login= user= host port
+  local address=${redis_url#*://} login= user= host port tls=()
+  case $redis_url in
+    rediss://*) tls=(--tls ${ca:+--cacert "$ca"} ${certificate:+--cert "$certificate" --key "$key"}) ;;
+  esac
   case $address in *@*) login=${address%@*} address=${address##*@} ;; esac
   address=${address%%/*} host=${address%:*} port=${address##*:}
   case $login in
-    *:*) user=${login%%:*}; REDISCLI_AUTH=${login#*:} "$redis_cli" -h "$host" -p "$port" --user "${user:-default}" --no-auth-warning "$@" ;;
-    *) "$redis_cli" -h "$host" -p "$port" "$@" ;;
+    *:*) user=${login%%:*}; REDISCLI_AUTH=${login#*:} "$redis_cli" -h "$host" -p "$port" "${tls[@]}" --user "${user:-default}" --no-auth-warning "$@" ;;
+    *) "$redis_cli" -h "$host" -p "$port" "${tls[@]}" "$@" ;;
   esac
 }
 
 register() {
   local body="{\"type\":\"$type\",\"slots\":1,\"version\":\"1\"${id:+,\"id\":\"$id\"}}" answer
-  until answer=$(curl -sS --fail-with-body --max-time 10 -H @<(printf 'Authorization: Bearer %s' "$token") -H 'Content-Type: application/json' \
+  until answer=$(curl -sS ${ca:+--cacert "$ca"} --fail-with-body --max-time 10 -H @<(printf 'Authorization: Bearer %s' "$token") -H 'Content-Type: application/json' \
     -d "$body" "${api%/}/api/v1/agents"); do
     echo "agent.sh: the registration failed: $answer" >&2
     case $(member status "$answer") in 400 | 401 | 403 | 404 | 413 | 422) exit 1 ;; esac
@@ -68,6 +81,7 @@ report() {
   until reply=$(redis XADD "$outbox" '*' kind "$kind" agent "$id" generation "$generation" "$@" 2>&1) && grep -qE '^[0-9]+-[0-9]+$' <<<"$reply"; do
     case $reply in *NOPERM* | *WRONGPASS* | *NOAUTH*) lost=yes; return 1 ;; esac
     tries=$((tries + 1))
+    [ $tries -eq 1 ] && echo "agent.sh: the report '$kind' waits, trying again: $reply" >&2
     [ $tries -ge 40 ] && return 1
     sleep 0.25
   done
