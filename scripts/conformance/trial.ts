@@ -24,6 +24,8 @@ export interface Trial {
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const settleMs = 400;
+/** How an attempt may end of which no work was done: a cancellation can overtake its beginning. */
+const endsUnbegun: ReadonlySet<string> = new Set(['failed', 'cancelled', 'released']);
 
 export async function conduct(options: TrialOptions): Promise<Trial> {
   const verdicts = new Verdicts();
@@ -116,7 +118,7 @@ class Acting {
     const reports = this.about(token);
     const [first] = reports;
     if (first?.kind === 'started') this.verdicts.kept('R8');
-    else if (first && first.kind !== 'released')
+    else if (first && !endsUnbegun.has(first.kind))
       this.verdicts.broken('R8', `the first report about an attempt was ${first.kind}`);
     for (const { kind, ...report } of reports) {
       const wrong =

@@ -2,7 +2,8 @@
 # An agent written from scripts/agents/README.md alone, in a language that the repository has nothing else of: it shows that
 # the page is enough. It speaks HTTP and the Redis protocol over plain sockets and does one task at a time.
 #
-# `agent.pl --break RULE` breaks one rule, to show that the kit sees it.
+# `agent.pl --break RULE` breaks one rule, to show that the kit sees it. `agent.pl --patient` reads seldom, and so knows of a
+# cancellation before it has begun what is cancelled.
 use strict;
 use warnings;
 use IO::Select;
@@ -11,6 +12,7 @@ use JSON::PP;
 use Time::HiRes qw(sleep time);
 
 my $breaks = @ARGV == 2 && $ARGV[0] eq '--break' ? $ARGV[1] : '';
+my $patient = "@ARGV" eq '--patient';
 my $json = JSON::PP->new->canonical->allow_nonref->utf8;
 my ($api_host, $api_port) = $ENV{ORCHESTRATOR_API} =~ m{^http://([^:/]+):(\d+)} or die "ORCHESTRATOR_API is no address\n";
 my $leaving = 0;
@@ -129,7 +131,7 @@ sub work {
     return if $seen{ $attempt{token} }++ && $breaks ne 'R5';
     return report('released', %attempt, reason => 'no new work') if $draining || $leaving;
     $running{ $attempt{token} } = $attempt{task};
-    report('started', %attempt);
+    report('started', %attempt) if $breaks ne 'R8';
     my $result = $breaks eq 'R10' ? 'no JSON' : $json->encode({ echo => $json->decode($message->{parameters}) });
     report('completed', %attempt, result => $result);
     report('completed', %attempt, result => $result) if $breaks eq 'R9';
@@ -152,12 +154,15 @@ sub serve {
     my $from = $breaks eq 'R3' ? '>' : '0';
     until ($leaving || $stale) {
         beat() if time - $last_report > $registration{heartbeat_interval_ms} / 1000 * 0.6;
+        sleep 0.3 if $patient;
         my @streams = ('STREAMS', $registration{redis}{inbox}, $from);
         my $found = command('XREADGROUP', 'GROUP', $registration{redis}{group}, $id, 'COUNT', 10, 'BLOCK', 200, @streams);
         my @entries = $found ? @{ $found->[0][1] } : ();
         $from = @entries ? $entries[-1][0] : '>' if $from ne '>';
+        my @messages = map { { @{ $_->[1] // [] } } } @entries;
+        @messages = sort { ($b->{kind} eq 'cancel') <=> ($a->{kind} eq 'cancel') } @messages if $patient;
+        obey($_) for @messages;
         for my $entry (@entries) {
-            obey({ @{ $entry->[1] // [] } });
             command('XACK', $registration{redis}{inbox}, $registration{redis}{group}, $entry->[0]) if $breaks ne 'R4';
         }
     }
