@@ -14,13 +14,13 @@ export function descendants(pid = process.pid): number[] {
   return [...children, ...children.flatMap((child) => descendants(child))];
 }
 
-/** @returns whether the processes of the browser and all others are apart from here on */
-export function setApart(browser: readonly number[]): boolean {
+/** @returns the processor that the browser has to itself from here on; undefined where it has none */
+export function setApart(browser: readonly number[]): number | undefined {
   const last = cpus().length - 1;
-  if (process.platform !== 'linux' || last === 0) return false;
+  if (process.platform !== 'linux' || last === 0) return undefined;
   const theirs = new Set(browser.flatMap((pid) => [pid, ...descendants(pid)]));
   const ours = [process.pid, ...descendants()].filter((pid) => !theirs.has(pid));
-  return bind([...theirs], String(last)) && bind(ours, last === 1 ? '0' : `0-${last - 1}`);
+  return bind([...theirs], String(last)) && bind(ours, last === 1 ? '0' : `0-${last - 1}`) ? last : undefined;
 }
 
 function bind(pids: readonly number[], processors: string): boolean {

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import type { Browser } from 'playwright-core';
 import { projectRoot } from '../../../scripts/root.ts';
 import { launchChromium } from '../../support/chromium.ts';
+import { Canary, ownMs } from './canary.ts';
 import { descendants, setApart } from './cores.ts';
 import { median } from './figures.ts';
 import { measureLayouts, type LayoutTimes } from './layouts.ts';
@@ -21,6 +22,7 @@ import { Workload } from './workload.ts';
 const scratchDir = join(projectRoot, '.cache/bench');
 const transitionsPerTask = 3;
 const sampleMs = 15_000;
+const longTaskMs = 50;
 
 const views = [
   ['overview', '', '.tile'],
@@ -72,22 +74,35 @@ async function transitionsPerSecond(server: Server): Promise<number> {
 }
 
 /** One page under the flow: what its main thread was kept from, and what it keeps in memory. */
-async function underFlow(browser: Browser, server: Server, path: string, minutes: number): Promise<Load> {
+async function underFlow(
+  browser: Browser,
+  server: Server,
+  path: string,
+  minutes: number,
+  canary: Canary | undefined,
+): Promise<Load> {
   const page = await ConsolePage.open(browser, server);
   try {
     await page.view(path, 'main h1');
     await sleep(sampleMs);
-    await page.forgetLongTasks();
     const samples = [await page.memory()];
-    let longMs: number[] = [];
+    await page.forgetLongTasks();
+    canary?.take();
+    const [longMs, stillMs]: [number[], number[]] = [[], []];
     for (const end = performance.now() + minutes * 60_000; performance.now() < end;) {
       await sleep(Math.min(sampleMs, Math.max(0, end - performance.now())));
       // Collecting garbage and counting nodes are tasks of this measurement, not of the page.
-      longMs = longMs.concat(await page.longTasksMs());
+      const long = await page.longTasks();
+      const still = canary?.take() ?? [];
+      for (const task of long) {
+        const own = ownMs(task, still);
+        if (own > longTaskMs) longMs.push(own);
+        else stillMs.push(task[1] - task[0]);
+      }
       samples.push(await page.memory());
       await page.forgetLongTasks();
     }
-    return { path, minutes, longMs, samples };
+    return { path, minutes, longMs, stillMs, samples };
   } finally {
     await page.close();
   }
@@ -153,6 +168,7 @@ async function measure({ tasks, agents, rate, minutes, pairs }: Options): Promis
   const browser = await launchChromium();
   const browserProcesses = descendants().filter((pid) => !others.has(pid));
   const workload = new Workload(server);
+  let canary: Canary | undefined;
   try {
     await workload.tasks(tasks);
     await workload.agents(agents - 8, 8);
@@ -167,19 +183,23 @@ async function measure({ tasks, agents, rate, minutes, pairs }: Options): Promis
     await sleep(sampleMs);
     const latency = await latencies(browser, server);
     say(`from record to page: ${latency.map(({ ms }) => Math.round(ms)).join(' ')} ms`);
-    const apart = setApart(browserProcesses);
+    const processor = setApart(browserProcesses);
+    canary = processor === undefined ? undefined : Canary.start(processor);
     const load = [];
     for (const path of ['/tasks', '', '/machines/task']) {
-      const one = await underFlow(browser, server, path, path === '/tasks' ? minutes : minutes / 3);
+      const one = await underFlow(browser, server, path, path === '/tasks' ? minutes : minutes / 3, canary);
       load.push(one);
       const mebibytes = one.samples.map(({ heapBytes }) => (heapBytes / 2 ** 20).toFixed(1)).join(' ');
-      say(`${path || '/'}: long tasks ${one.longMs.map(Math.round).join(' ') || 'none'}; heap ${mebibytes} MiB`);
+      say(
+        `${path || '/'}: long tasks ${one.longMs.map(Math.round).join(' ') || 'none'}, ${one.stillMs.length} while the machine stood still; heap ${mebibytes} MiB`,
+      );
     }
     const flow = await transitionsPerSecond(server);
     say(`${Math.round(flow)} transitions/s`);
     const share = await shares(browser, server, pairs);
     return {
-      apart,
+      apart: processor !== undefined,
+      canary: canary !== undefined,
       layouts,
       tasks,
       agents,
@@ -191,6 +211,7 @@ async function measure({ tasks, agents, rate, minutes, pairs }: Options): Promis
     };
   } finally {
     await workload.stop().catch((error: unknown) => console.error(`the workload failed: ${String(error)}`));
+    canary?.stop();
     await browser.close();
     await server.stop();
   }

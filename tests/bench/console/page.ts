@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, CDPSession, Page } from 'playwright-core';
 import { projectRoot } from '../../../scripts/root.ts';
+import type { Span } from './canary.ts';
 import type { Server } from './server.ts';
 
 const probe = readFileSync(join(projectRoot, 'tests/bench/console/probe.mjs'), 'utf8');
@@ -47,13 +48,13 @@ export class ConsolePage {
     await this.#page.waitForSelector(selector);
   }
 
-  /** Durations of all tasks of the main thread above 50 ms since the page was opened. */
-  longTasksMs(): Promise<number[]> {
-    return this.#page.evaluate('probe.longMs');
+  /** All tasks of the main thread above 50 ms since they were forgotten, as the wall clock saw them. */
+  longTasks(): Promise<Span[]> {
+    return this.#page.evaluate('probe.long');
   }
 
   forgetLongTasks(): Promise<void> {
-    return this.#page.evaluate('void (probe.longMs = [])');
+    return this.#page.evaluate('void (probe.long = [])');
   }
 
   lit(): Promise<Lit[]> {

@@ -1,7 +1,10 @@
 // Runs in the page before its own scripts: notes tasks of the main thread that last, and when the statechart changes.
-globalThis.probe = { longMs: [], lit: [] };
+globalThis.probe = { long: [], lit: [] };
 new PerformanceObserver((list) => {
-  for (const { duration } of list.getEntries()) globalThis.probe.longMs.push(duration);
+  for (const { startTime, duration } of list.getEntries()) {
+    const fromMs = performance.timeOrigin + startTime;
+    globalThis.probe.long.push([fromMs, fromMs + duration]);
+  }
 }).observe({ type: 'longtask', buffered: true });
 addEventListener('DOMContentLoaded', () => {
   let before = '';

@@ -10,8 +10,10 @@ export interface Latency {
 export interface Load {
   path: string;
   minutes: number;
-  /** Tasks of the main thread above 50 ms. */
+  /** Tasks of the main thread above 50 ms, without the time in which the machine stood still. */
   longMs: number[];
+  /** Tasks that were above 50 ms only because it did. */
+  stillMs: number[];
   samples: { heapBytes: number; nodes: number }[];
 }
 
@@ -25,6 +27,8 @@ export interface Share {
 export interface Figures {
   /** While the pages stood under load, Chromium had a processor of its own. */
   apart: boolean;
+  /** It was seen when that processor stood still. */
+  canary: boolean;
   layouts: LayoutTimes;
   tasks: number;
   agents: number;
@@ -39,7 +43,7 @@ const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
 const ms = (value: number): string => `${Math.round(value)} ms`;
 
 export function pageOf(figures: Figures, machine: string, at: string): string {
-  const { apart, layouts, tasks, agents, firstViews, latency, load, transitionsPerSecond, shares } = figures;
+  const { apart, canary, layouts, tasks, agents, firstViews, latency, load, transitionsPerSecond, shares } = figures;
   const latencyMs = latency.map((one) => one.ms);
   return `# The console over a full system
 
@@ -65,16 +69,22 @@ Long tasks are those of the page's main thread above 50 ms. Heap and nodes are t
     apart
       ? '\nFrom here on Chromium has one processor to itself, as on the machine of whoever looks; all else shares the rest.'
       : ''
+  }${
+    canary
+      ? `
+This machine is a virtual one, whose processors stand still at times. A process that goes before all others on the processor of
+Chromium notes when; that time is no part of a task. Those that are above 50 ms only with it are counted apart.`
+      : ''
   }
 
-| page | minutes | long tasks | longest | heap, first to last MiB | most | nodes, first to last |
-|---|---:|---:|---:|---:|---:|---:|
+| page | minutes | long tasks | longest | by a standstill | heap, first to last MiB | most | nodes, first to last |
+|---|---:|---:|---:|---:|---:|---:|---:|
 ${load
-  .map(({ path, minutes, longMs, samples }) => {
+  .map(({ path, minutes, longMs, stillMs, samples }) => {
     const [first, last] = [samples[0]!, samples.at(-1)!];
     const most = Math.max(...samples.map(({ heapBytes }) => heapBytes));
     return (
-      `| ${path || '/'} | ${minutes.toFixed(1)} | ${longMs.length} | ${longMs.length > 0 ? ms(Math.max(...longMs)) : '-'} ` +
+      `| ${path || '/'} | ${minutes.toFixed(1)} | ${longMs.length} | ${longMs.length > 0 ? ms(Math.max(...longMs)) : '-'} | ${stillMs.length} ` +
       `| ${mebibytes(first.heapBytes)} to ${mebibytes(last.heapBytes)} | ${mebibytes(most)} | ${first.nodes} to ${last.nodes} |`
     );
   })
