@@ -46,7 +46,7 @@ export function streamsSuite(bed: () => Bed): void {
       const wokenAtMs = system.monotonicMs();
       await append(space.shard(shard).commands, ['c', '1']);
       expect(texts(await waiting)).toEqual(['commands c=1']);
-      expect(system.monotonicMs() - wokenAtMs).toBeLessThan(1_000);
+      expect(system.monotonicMs() - wokenAtMs).toBeLessThan(3_500);
     });
 
     test('a later owner claims what a former one read and did not commit, in order', async () => {

@@ -143,14 +143,14 @@ describe.skipIf(missing !== undefined)('an installed service', { timeout: 240_00
     await isReady();
     expect(await submit()).toContain('"status":"queued"');
     await machine.shell(`dd if=/dev/zero of=${data}/filler bs=64k 2> /dev/null || true`);
-    await expect.poll(submit, { timeout: 30_000 }).toBe('refused');
+    await expect.poll(submit).toBe('refused');
     expect(await machine.shell(`journalctl --no-pager -o cat -n 60 -u ${redisService}`)).toMatch(
       /Short write|No space/,
     );
     expect(await doctor()).toMatch(/^1: [\s\S]*failed +disk +0 MiB free .*data\/redis\n +remedy: free space/);
     await machine.shell(`rm ${data}/filler`);
     await isReady();
-    await expect.poll(submit, { timeout: 30_000 }).toContain('"status":"queued"');
+    await expect.poll(submit).toContain('"status":"queued"');
     await machine.shell(`systemctl stop ${service} ${redisService}; cp -a ${data}/. /srv/redis/; umount ${data}
       cp -a /srv/redis/. ${data}/; systemctl start ${redisService} ${service}`);
     await isReady();
@@ -175,9 +175,7 @@ describe.skipIf(missing !== undefined)('an installed service', { timeout: 240_00
     expect(before).toContain('"msg":"ready"');
     expect(now).not.toContain('"msg":"ready"');
     await machine.shell(`${manage} reload`);
-    await expect
-      .poll(() => machine.shell(`cat ${prefix}/logs/orchestrator.log`), { timeout: 20_000 })
-      .toContain('"msg":"reloaded"');
+    await expect.poll(() => machine.shell(`cat ${prefix}/logs/orchestrator.log`)).toContain('"msg":"reloaded"');
     expect(await machine.shell(`cat ${prefix}/logs/orchestrator.log.1`)).toBe(before);
   });
 

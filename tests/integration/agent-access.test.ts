@@ -118,9 +118,7 @@ describe('an agent has an account of its own', () => {
     expect(JSON.stringify(read)).toContain('shutdown');
     const closed = new Promise((resolve) => redis.once('close', resolve));
     await closed;
-    await expect
-      .poll(() => api.site.redis.call('ACL', 'GETUSER', new URL(gone.url).username), { timeout: 20_000 })
-      .toBe(null);
+    await expect.poll(() => api.site.redis.call('ACL', 'GETUSER', new URL(gone.url).username)).toBe(null);
     expect(await errorOf(connected(gone.url))).toMatch(/WRONGPASS|closed/);
   }, 30_000);
 
@@ -128,7 +126,7 @@ describe('an agent has an account of its own', () => {
     const agent = await register({ type: 'kept', id: 'kept' });
     await server.kill('SIGKILL');
     await server.restart();
-    await expect.poll(() => errorOf(connected(agent.url)), { timeout: 30_000 }).toContain('answered');
+    await expect.poll(() => errorOf(connected(agent.url))).toContain('answered');
   }, 40_000);
 });
 
@@ -162,7 +160,7 @@ describe('an outbox that cannot be trusted puts its agent into quarantine', () =
       const closed = new Promise((resolve) => redis.once('close', resolve));
       await redis.xadd(hostile.outbox, '*', 'kind', 'heartbeat');
       await abuse(hostile.outbox);
-      await expect.poll(() => statusOf(hostile.id), { timeout: 20_000 }).toBe('QUARANTINED');
+      await expect.poll(() => statusOf(hostile.id)).toBe('QUARANTINED');
       expect((await api.call(`/api/v1/agents/${hostile.id}`)).body['reason']).toBe(reason);
       await closed;
       await expect.poll(() => api.site.redis.exists(hostile.outbox, hostile.inbox)).toBe(0);

@@ -63,7 +63,7 @@ describe.each(samples.filter(([, program]) => program !== undefined))('the %s sa
     for (const args of [[], ['--certificate', foreign.certificateFile, '--key', foreign.keyFile]]) {
       const sample = await start(...args);
       try {
-        await expect.poll(sample.said, { timeout: 10_000 }).toMatch(/trying again|the connection is replaced/u);
+        await expect.poll(sample.said).toMatch(/trying again|the connection is replaced/u);
         expect(sample.peer.reports).toEqual([]);
       } finally {
         await sample.stop();

@@ -193,7 +193,7 @@ describe('an agent', () => {
     const [peer, agent] = await given(echo);
     await agent.start();
     await peer.redis.del(`agent-client-${process.pid}-${names}:inbox`);
-    await expect.poll(() => agent.identity?.generation, { timeout: 8_000 }).toBe(2);
+    await expect.poll(() => agent.identity?.generation).toBe(2);
     await peer.assign('t1', 7);
     await peer.report(about('completed', 't1'));
   });

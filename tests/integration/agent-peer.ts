@@ -120,14 +120,14 @@ export async function startPeer(redisUrl: string, name: string, slots = 2, heart
         ...more,
       }),
     async report(fits) {
-      const until = Date.now() + 10_000;
+      const until = Date.now() + 30_000;
       while (Date.now() < until) {
         await readOutbox();
         const found = peer.reports.find(fits);
         if (found) return found;
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
-      throw new Error(`no such report within 10 s; these came: ${JSON.stringify(peer.reports).slice(0, 4_000)}`);
+      throw new Error(`no such report within 30 s; these came: ${JSON.stringify(peer.reports).slice(0, 4_000)}`);
     },
     async pending() {
       const summary = (await redis.xpending(inbox, 'agent')) as [number];

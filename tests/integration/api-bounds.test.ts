@@ -98,6 +98,6 @@ test('a heartbeat may name as many attempts as an agent may have slots', async (
   await agent.report({ kind: 'heartbeat', attempts: JSON.stringify(attempts) });
   await agent.report({ kind: 'goodbye' });
   const status = async () => (await api.call(`/api/v1/agents/${agent.id}`)).body['status'];
-  await expect.poll(status, { timeout: 10_000 }).toBe('RETIRED');
+  await expect.poll(status).toBe('RETIRED');
   expect(await setAside()).toEqual([]);
 });

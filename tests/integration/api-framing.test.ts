@@ -102,5 +102,5 @@ test.each([
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   await cut;
-  expect(performance.now() - began).toBeLessThan(6_000);
+  expect(performance.now() - began).toBeLessThan(20_000);
 });

@@ -86,7 +86,7 @@ test('a whole site on it: REST, agents with users of their own, lists, through a
     await cluster.whole();
     await work(4);
     await expect
-      .poll(async () => ((await site.call('/tasks?limit=100'))['items'] as unknown[]).length, { timeout: 20_000 })
+      .poll(async () => ((await site.call('/tasks?limit=100'))['items'] as unknown[]).length)
       .toBe(4 * types.length);
   } finally {
     await Promise.all(agents.map((agent) => agent.stop()));

@@ -312,7 +312,7 @@ describe.skipIf(process.platform !== 'linux')('a parent that is killed', () => {
     const pids = JSON.parse(await firstLine(parent)) as number[];
     expect(await Promise.all(pids.map(alive))).toEqual([true, true]);
     parent.kill('SIGKILL');
-    await expect.poll(() => Promise.all(pids.map(alive)), { timeout: 5_000 }).toEqual([false, false]);
+    await expect.poll(() => Promise.all(pids.map(alive))).toEqual([false, false]);
     const redis = await startRedis({ server, dataDir: join(home, 'redis'), password: false });
     const postgres = await startPostgres({ dataDir: join(home, 'postgres'), fsync: false });
     await Promise.all([redis.stop(), postgres.stop()]);

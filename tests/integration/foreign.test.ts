@@ -107,7 +107,7 @@ test('R1 R9: killed at every step of the way, an order goes on in the next proce
   for (const [seen, next] of steps) {
     // Commands that come while nobody is there, and timers that fall due meanwhile, are for the next one.
     const owner = await new RuntimeProcess(settings, `foreign-${++number}`).started();
-    if (number > 1) await site.until(order, ({ state }) => seen(JSON.stringify(state)), 10_000);
+    if (number > 1) await site.until(order, ({ state }) => seen(JSON.stringify(state)));
     await owner.kill();
     await next();
   }

@@ -40,9 +40,7 @@ async function goesOn(...ids: string[]): Promise<void> {
   while (open.size > 0) open.delete(await completeNext(api, agent, 'done'));
   await api.projected();
   for (const id of [...ids, last])
-    await expect
-      .poll(async () => (await api.call(`/api/v1/tasks/${id}`)).body['status'], { timeout: 20_000 })
-      .toBe('succeeded');
+    await expect.poll(async () => (await api.call(`/api/v1/tasks/${id}`)).body['status']).toBe('succeeded');
 }
 
 const commands = (): string => api.site.space.shard(shard).commands;
@@ -106,7 +104,7 @@ test('memory at its limit: submits are refused with the time to come again, and 
     await redis.config('SET', 'maxmemory', 0);
   }
   await expect
-    .poll(async () => (await api.call('/api/v1/tasks', { body: { type } })).status, { timeout: 20_000, interval: 200 })
+    .poll(async () => (await api.call('/api/v1/tasks', { body: { type } })).status, { interval: 200 })
     .toBe(202);
   await goesOn();
 });

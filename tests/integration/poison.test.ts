@@ -327,7 +327,7 @@ describe('R10: a machine that misbehaves', () => {
     await pipeline.exec();
     for (let index = 0; index <= 200; index++)
       if (index !== 100)
-        await site.until(`grump/g-${shard}-amid${number}-${index}`, ({ context }) => context['count'] === 1, 10_000);
+        await site.until(`grump/g-${shard}-amid${number}-${index}`, ({ context }) => context['count'] === 1);
     await isPoison(reason, known, address, redrivable);
   });
 
@@ -342,7 +342,7 @@ describe('R10: a machine that misbehaves', () => {
     await site.redis.xadd(commands(), '*', 'batch', JSON.stringify(batch));
     for (let index = 0; index < 20; index++)
       if (index !== 10)
-        await site.until(`grump/g-${shard}-batch${number}-${index}`, ({ context }) => context['count'] === 1, 10_000);
+        await site.until(`grump/g-${shard}-batch${number}-${index}`, ({ context }) => context['count'] === 1);
     await isPoison(reason, known, address, redrivable);
   });
 
@@ -355,7 +355,7 @@ describe('R10: a machine that misbehaves', () => {
       const next: Address = `grump/g-${shard}-after${number}`;
       await site.send({ id: `pass-${number}`, to: from, event: { type: 'pass', to: address, event: event.type } });
       await site.send({ id: `then-${number}`, to: from, event: { type: 'pass', to: next, event: 'ok' } });
-      await site.until(next, ({ context }) => context['count'] === 1, 10_000);
+      await site.until(next, ({ context }) => context['count'] === 1);
       await isPoison(reason, known, address, redrivable);
     },
   );
@@ -402,7 +402,7 @@ test('a key of the shard that another program overwrote stops the shard, sets no
   );
   expect(await setAside()).toHaveLength(known);
   await site.redis.rename(`${journal}:kept`, journal);
-  await site.until(address, (view) => taskStatus(view.state) === 'succeeded', 20_000);
+  await site.until(address, (view) => taskStatus(view.state) === 'succeeded');
   expect(await setAside()).toHaveLength(known);
 });
 

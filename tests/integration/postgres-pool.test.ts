@@ -114,7 +114,7 @@ describe('the server', () => {
       const begun = performance.now();
       await expect(pool.query('SELECT 1')).rejects.toBeInstanceOf(Unavailable);
       await expect(pool.query('SELECT 1')).rejects.toBeInstanceOf(Unavailable);
-      expect(performance.now() - begun).toBeLessThan(3_000);
+      expect(performance.now() - begun).toBeLessThan(20_000);
     } finally {
       process.kill(frozen, 'SIGCONT');
       process.kill(row!.pid, 'SIGCONT');

@@ -39,6 +39,8 @@ import { RedisMailboxes } from '../../runtime/redis/mailboxes.ts';
 import { RedisUsers } from '../../runtime/redis/users.ts';
 import { createDatabase, useRedis } from './servers.ts';
 import { MemoryLog, startSite, type Site } from './site.ts';
+import { patienceMs } from './patience.ts';
+import { comparePositions } from '../../runtime/protocol/journal.ts';
 
 export const secret = 'a secret of at least thirty-two characters';
 export const issuer = 'supreme-ai-orchestrator';
@@ -239,8 +241,11 @@ export async function startApi({
     projected: async () => {
       for (let shard = 0; shard < shards; shard++) {
         const last = await journals.last(shard);
-        for (let tries = 0; (await readModel.watermarks())[shard] !== last && last !== '0-0'; tries++) {
-          if (tries > 500) throw new Error(`shard ${shard} was not projected up to ${last}`);
+        const end = performance.now() + patienceMs;
+        for (;;) {
+          const reached = (await readModel.watermarks())[shard] ?? '0-0';
+          if (comparePositions(reached, last) >= 0) break;
+          if (performance.now() > end) throw new Error(`shard ${shard} was projected to ${reached}, not to ${last}`);
           await system.sleep(10);
         }
       }

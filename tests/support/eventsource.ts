@@ -1,4 +1,6 @@
 /** A reader of server-sent events, as a client without a library would be. */
+import { patienceMs } from './patience.ts';
+
 export interface ServerEvent {
   id: string;
   event: string;
@@ -22,7 +24,7 @@ export async function openEvents(url: string, headers: Record<string, string> = 
   return {
     status: response.status,
     contentType: response.headers.get('Content-Type') ?? '',
-    next: async (fits = () => true, deadlineMs = 5_000) => {
+    next: async (fits = () => true, deadlineMs = patienceMs) => {
       const late = new Promise<never>((_, reject) =>
         setTimeout(() => reject(new Error(`no such event within ${deadlineMs} ms`)), deadlineMs).unref(),
       );

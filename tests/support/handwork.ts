@@ -1,6 +1,7 @@
 /** An agent by hand: registered over REST, then one message and one report at a time. */
 import { expect } from 'vitest';
 import type { ApiSite } from './apisite.ts';
+import { patienceMs } from './patience.ts';
 
 export interface HandAgent {
   id: string;
@@ -19,7 +20,7 @@ export async function registered(api: ApiSite, body: object): Promise<HandAgent>
   return {
     id,
     generation: Number(answer.body['generation']),
-    next: async (kind, deadlineMs = 5_000) => {
+    next: async (kind, deadlineMs = patienceMs) => {
       const end = performance.now() + deadlineMs;
       while (performance.now() < end) {
         const read = (await redis.xreadgroup('GROUP', group, 'hand', 'COUNT', 1, 'STREAMS', inbox, '>')) as

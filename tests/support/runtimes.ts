@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { rootDir } from './folders.ts';
 import type { RuntimeProcessSettings } from './runtimeprocess.ts';
+import { patienceMs } from './patience.ts';
 
 const program = join(rootDir, '.build/tests/support/runtimeprocess.js');
 
@@ -42,12 +43,12 @@ export class RuntimeProcess {
   }
 
   /** Resolves when the process has looked at the shards for the first time. */
-  async started(deadlineMs = 10_000): Promise<this> {
+  async started(deadlineMs = patienceMs): Promise<this> {
     await this.logged((line) => line.message === 'runtime started', deadlineMs);
     return this;
   }
 
-  async logged(matches: (line: LogLine) => boolean, deadlineMs = 10_000): Promise<LogLine> {
+  async logged(matches: (line: LogLine) => boolean, deadlineMs = patienceMs): Promise<LogLine> {
     const end = performance.now() + deadlineMs;
     while (performance.now() < end) {
       const found = this.lines.find(matches);

@@ -15,6 +15,7 @@ import { RedisGateway } from '../../runtime/redis/gateway.ts';
 import { RedisJournalReader } from '../../runtime/redis/journal.ts';
 import { RedisMembership } from '../../runtime/redis/membership.ts';
 import { RedisShardStore } from '../../runtime/redis/shardstore.ts';
+import { patienceMs } from './patience.ts';
 
 export const silentTelemetry: Telemetry = {
   committed: () => undefined,
@@ -108,7 +109,7 @@ export async function startSite({ url, shards = 2, prefix, definitions = [], set
     log,
     view,
     send: (command) => gateway.publish(parseAddress(command.to)!.shard, [command]),
-    until: async (address, condition, deadlineMs = 5_000) => {
+    until: async (address, condition, deadlineMs = patienceMs) => {
       const end = performance.now() + deadlineMs;
       let last: ActorView | undefined;
       while (performance.now() < end) {
